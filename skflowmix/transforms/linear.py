@@ -1,0 +1,189 @@
+r"""Linear maps of all features together.
+
+The two affine maps serve as the first layer of a flow: `initialize` sets them from the weighted mean
+:math:`\mu` and covariance :math:`\Sigma = L L^\top` of the rows so that
+:math:`z = A L^{-1} (x - \mu) + b` has mean zero and unit covariance at the start, where the learned A is
+the identity and the learned b is zero. Learning in these whitened coordinates makes one step size fit
+components of every scale and shape.
+"""
+
+from abc import abstractmethod
+
+import torch
+from torch import nn
+from torch.linalg import solve_triangular
+
+from .base import Transform
+
+
+def weighted_moments(x, weight):
+    """Means and covariances of rows under several sets of weights.
+
+    Parameters
+    ----------
+    x : Tensor of shape (C, N, D)
+    weight : Tensor of shape (C, N)
+
+    Returns
+    -------
+    mean : Tensor of shape (C, 1, D)
+    covariance : Tensor of shape (C, D, D)
+    """
+    share = weight[:, :, None] / weight.sum(1).clamp_min(torch.finfo(x.dtype).tiny)[:, None, None]
+    mean = share.mT @ x
+    centred = x - mean
+    return mean, (share * centred).mT @ centred
+
+
+class _WhitenedAffine(Transform):
+    """`z = A W (x - location) + shift`, with W and location set from data and A, shift learned."""
+
+    def __init__(self, n_components, n_features, *, reg_covar=1e-6):
+        super().__init__()
+        eye = torch.eye(n_features).repeat(n_components, 1, 1)
+        self.reg_covar = reg_covar
+        self.register_buffer("location", torch.zeros(n_components, 1, n_features))
+        self.register_buffer("whitening", eye)
+        self.shift = nn.Parameter(torch.zeros(n_components, 1, n_features))
+
+    @abstractmethod
+    def _learned(self):
+        """The matrix A of shape (C, D, D) and log |det A| of shape (C, 1)."""
+
+    def _log_det_whitening(self):
+        return self.whitening.diagonal(dim1=1, dim2=2).log().sum(1, keepdim=True)
+
+    def forward(self, x):
+        matrix, log_det = self._learned()
+        z = torch.baddbmm(self.shift, x - self.location, (matrix @ self.whitening).mT)
+        return z, (log_det + self._log_det_whitening()).expand(z.shape[:-1])
+
+    def inverse(self, z):
+        matrix, log_det = self._learned()
+        whitened = torch.linalg.solve(matrix, (z - self.shift).mT)
+        x = solve_triangular(self.whitening, whitened, upper=False).mT + self.location
+        return x, -(log_det + self._log_det_whitening()).expand(z.shape[:-1])
+
+    @torch.no_grad()
+    def initialize(self, x, weight):
+        """Set the maps from weighted moments; see `Transform.initialize`.
+
+        Each covariance takes in one pseudo-row of the pooled covariance, so that a component of few rows
+        starts with a scale that other components know.
+        """
+        mean, covariance = weighted_moments(x.double(), weight.double())
+        n_rows = weight.double().sum(1)[:, None, None]
+        pooled = (n_rows * covariance).sum(0) / n_rows.sum()
+        self.set_gaussian(mean.squeeze(1), (n_rows * covariance + pooled) / (n_rows + 1))
+
+    @torch.no_grad()
+    def set_gaussian(self, mean, covariance):
+        """Make z standard normal for x of a given mean and covariance.
+
+        Parameters
+        ----------
+        mean : Tensor of shape (C, D)
+        covariance : Tensor of shape (C, D, D)
+            Positive semi-definite; `reg_covar` is added to its diagonal.
+        """
+        ridge = self.reg_covar * torch.eye(mean.shape[1], dtype=mean.dtype, device=mean.device)
+        cholesky = torch.linalg.cholesky(covariance + ridge)
+        self.location.copy_(mean[:, None])
+        self.whitening.copy_(solve_triangular(cholesky, torch.eye(mean.shape[1]).to(mean), upper=False))
+        self._reset_learned()
+        self.shift.zero_()
+
+    @abstractmethod
+    def _reset_learned(self):
+        """Set A to the identity."""
+
+
+class TriangularAffine(_WhitenedAffine):
+    """Affine map whose learned matrix is lower triangular with a positive diagonal.
+
+    With a standard normal base this is the Gaussian density in its Cholesky parameterisation, which is
+    all of `sklearn.mixture.GaussianMixture`'s component.
+
+    Parameters
+    ----------
+    n_components : int
+        Number C of maps.
+    n_features : int
+        Number D of features.
+    reg_covar : float, default=1e-6
+        Variance added to each feature of the covariance that `initialize` starts from.
+    """
+
+    def __init__(self, n_components, n_features, *, reg_covar=1e-6):
+        super().__init__(n_components, n_features, reg_covar=reg_covar)
+        self.log_diagonal = nn.Parameter(torch.zeros(n_components, n_features))
+        self.lower = nn.Parameter(torch.zeros(n_components, n_features, n_features))
+
+    def _learned(self):
+        matrix = self.lower.tril(-1) + torch.diag_embed(self.log_diagonal.exp())
+        return matrix, self.log_diagonal.sum(1, keepdim=True)
+
+    def _reset_learned(self):
+        self.log_diagonal.zero_()
+        self.lower.zero_()
+
+
+class FullAffine(_WhitenedAffine):
+    """Affine map whose learned matrix is any invertible one; its determinant costs O(D^3).
+
+    Parameters
+    ----------
+    n_components : int
+        Number C of maps.
+    n_features : int
+        Number D of features.
+    reg_covar : float, default=1e-6
+        Variance added to each feature of the covariance that `initialize` starts from.
+    """
+
+    def __init__(self, n_components, n_features, *, reg_covar=1e-6):
+        super().__init__(n_components, n_features, reg_covar=reg_covar)
+        self.matrix = nn.Parameter(torch.eye(n_features).repeat(n_components, 1, 1))
+
+    def _learned(self):
+        return self.matrix, torch.linalg.slogdet(self.matrix).logabsdet[:, None]
+
+    def _reset_learned(self):
+        self.matrix.copy_(torch.eye(self.matrix.shape[1]))
+
+
+class LULinear(Transform):
+    """Linear map `z = L U x + shift` with unit lower L and upper U of positive diagonal; starts at the identity.
+
+    Mixes features between coupling layers at the price of two triangular solves for the inverse
+    (Oliva et al., 2018, arXiv:1801.09819; Kingma and Dhariwal, 2018, arXiv:1807.03039).
+
+    Parameters
+    ----------
+    n_components : int
+        Number C of maps.
+    n_features : int
+        Number D of features.
+    """
+
+    def __init__(self, n_components, n_features):
+        super().__init__()
+        self.lower = nn.Parameter(torch.zeros(n_components, n_features, n_features))
+        self.upper = nn.Parameter(torch.zeros(n_components, n_features, n_features))
+        self.log_diagonal = nn.Parameter(torch.zeros(n_components, n_features))
+        self.shift = nn.Parameter(torch.zeros(n_components, 1, n_features))
+
+    def _factors(self):
+        eye = torch.eye(self.lower.shape[1], dtype=self.lower.dtype, device=self.lower.device)
+        return self.lower.tril(-1) + eye, self.upper.triu(1) + torch.diag_embed(self.log_diagonal.exp())
+
+    def forward(self, x):
+        lower, upper = self._factors()
+        z = torch.baddbmm(self.shift, x, (lower @ upper).mT)
+        return z, self.log_diagonal.sum(1, keepdim=True).expand(z.shape[:-1])
+
+    def inverse(self, z):
+        lower, upper = self._factors()
+        half = solve_triangular(lower, (z - self.shift).mT, upper=False, unitriangular=True)
+        x = solve_triangular(upper, half, upper=True).mT
+        return x, -self.log_diagonal.sum(1, keepdim=True).expand(z.shape[:-1])
