@@ -1,0 +1,65 @@
+"""Presets: the name of a flow, and the transforms that it stacks.
+
+Every preset starts, on the data's side, with an affine map that `initialize` sets from each component's
+weighted mean and covariance, and goes on with layers that are the identity at first. A preset is one line
+in `PRESETS`.
+"""
+
+from .transforms import AffineMap, Compose, Coupling, SplineMap, TriangularAffine
+
+
+def _no_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
+    return []
+
+
+def _coupling_layers(make_scalar_map):
+    """Coupling layers that keep the first and the second half of the features by turns."""
+
+    def layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
+        n_first = n_features // 2
+        masks = [[(i < n_first) == (layer % 2 == 0) for i in range(n_features)] for layer in range(n_layers)]
+        if n_features == 1:
+            masks = [[False]] * n_layers
+        return [
+            Coupling(n_components, mask, make_scalar_map(), hidden_layer_sizes, generator=generator)
+            for mask in masks
+        ]
+
+    return layers
+
+
+PRESETS = {
+    "affine": _no_layers,
+    "realnvp": _coupling_layers(AffineMap),
+    "nsf": _coupling_layers(SplineMap),
+}
+
+
+def make_flow(
+    name, n_components, n_features, *, n_layers=4, hidden_layer_sizes=(32, 32), reg_covar=1e-6, generator=None
+):
+    """Build a flow for each component.
+
+    Parameters
+    ----------
+    name : {"affine", "realnvp", "nsf"}
+        A key of `PRESETS`.
+    n_components : int
+        Number C of components.
+    n_features : int
+        Number D of features.
+    n_layers : int, default=4
+        Layers after the affine map.
+    hidden_layer_sizes : tuple of int, default=(32, 32)
+        Units in the hidden layers of each conditioner.
+    reg_covar : float, default=1e-6
+        Variance added to each feature of the covariance that the affine map starts from.
+    generator : torch.Generator, default=None
+        Source of the initial weights.
+
+    Returns
+    -------
+    Compose
+    """
+    layers = PRESETS[name](n_components, n_features, n_layers, hidden_layer_sizes, generator)
+    return Compose([TriangularAffine(n_components, n_features, reg_covar=reg_covar), *layers])

@@ -1,0 +1,178 @@
+r"""A mixture of flows: the idea of this package in one module.
+
+Component k has a flow :math:`f_k` from data to latent and a base density :math:`p_0`:
+
+.. math::
+    \log p(x \mid k) = \log p_0(f_k(x)) + \log |\det \partial f_k / \partial x|, \qquad
+    \log p(x) = \operatorname{logsumexp}_k [\log w_k + \log p(x \mid k)].
+
+All K components of R mixtures (restarts, say) are one batch of C = R K flows, restart by restart.
+"""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class FlowMixture(nn.Module):
+    """Mixture of K flows, or R such mixtures side by side.
+
+    Parameters
+    ----------
+    flow : Transform
+        Its component axis has length ``n_restarts * n_components``.
+    base : Base
+        Latent density with the same component axis.
+    n_components : int
+        Number K of components of a mixture.
+    n_restarts : int, default=1
+        Number R of mixtures.
+
+    Attributes
+    ----------
+    logits : Parameter of shape (R, K)
+        Unnormalised log-weights.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skflowmix.bases import Normal
+    >>> from skflowmix.flows import make_flow
+    >>> from skflowmix.mixture import FlowMixture
+    >>> mixture = FlowMixture(make_flow("realnvp", 3, 2), Normal(3, 2), n_components=3)
+    >>> mixture.log_joint(torch.zeros(5, 2)).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(self, flow, base, n_components, *, n_restarts=1):
+        super().__init__()
+        self.flow = flow
+        self.base = base
+        self.n_components = n_components
+        self.n_restarts = n_restarts
+        self.logits = nn.Parameter(torch.zeros(n_restarts, n_components))
+
+    def log_weights(self):
+        """Logarithms of the mixture weights, Tensor of shape (R, K)."""
+        return self.logits.log_softmax(-1)
+
+    def component_log_prob(self, x):
+        """Log-density of each row under each component.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, D)
+
+        Returns
+        -------
+        Tensor of shape (R, N, K)
+            In nats.
+        """
+        n_flows = self.n_restarts * self.n_components
+        z, ladj = self.flow(x.expand(n_flows, *x.shape))
+        log_prob = self.base.log_prob(z) + ladj
+        return log_prob.unflatten(0, (self.n_restarts, self.n_components)).mT
+
+    def restart_log_joint(self, x):
+        """`log_joint` of each of the R mixtures, Tensor of shape (R, N, K)."""
+        return self.component_log_prob(x) + self.log_weights()[:, None]
+
+    def log_joint(self, x):
+        """Joint log-density of a row and its component.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, D)
+
+        Returns
+        -------
+        Tensor of shape (N, K)
+            ``log w_k + log p(x | k)``, in nats.
+        """
+        return self.restart_log_joint(x).squeeze(0)
+
+    def log_prob(self, x):
+        """Log-density of each row: Tensor of shape (N, D) -> Tensor of shape (N,), in nats."""
+        return self.log_joint(x).logsumexp(-1)
+
+    def log_resp(self, x):
+        """Log-probabilities of the components given a row: Tensor of shape (N, D) -> Tensor of shape (N, K)."""
+        return self.log_joint(x).log_softmax(-1)
+
+    @torch.no_grad()
+    def sample(self, n_samples, *, generator=None):
+        """Draw rows, sorted by component.
+
+        Parameters
+        ----------
+        n_samples : int
+        generator : torch.Generator, default=None
+
+        Returns
+        -------
+        x : Tensor of shape (n_samples, D)
+        component : Tensor of shape (n_samples,)
+        """
+        weights = self.log_weights().squeeze(0).exp()
+        component = torch.multinomial(weights, n_samples, replacement=True, generator=generator).sort().values
+        counts = component.bincount(minlength=self.n_components).tolist()
+        shape = (self.n_components, max(counts), self.base.n_features)
+        z = self.base.sample(shape, generator=generator, dtype=weights.dtype, device=weights.device)
+        x, _ = self.flow.inverse(z)
+        return torch.cat([rows[:count] for rows, count in zip(x, counts, strict=True)]), component
+
+    @torch.no_grad()
+    def initialize(self, x, resp):
+        """Start every component at the Gaussian of its share of the rows, and the weights at the shares.
+
+        For a mixture of one restart, before it is put into a stack.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, D)
+        resp : Tensor of shape (N, K)
+            Non-negative; rows need not sum to one, so that sample weights can be multiplied in.
+        """
+        share = resp.sum(0, keepdim=True)
+        self.logits.copy_((share / share.sum()).clamp_min(1e-10).log())
+        self.flow.initialize(x.expand(self.n_components, *x.shape), resp.T)
+
+    def restart(self, index):
+        """A copy of one of the R mixtures, standing alone."""
+        mixture = copy.deepcopy(self)
+        mixture.n_restarts = 1
+        for module, name, tensor in _tensors(mixture):
+            _replace(module, name, tensor.chunk(self.n_restarts)[index].clone())
+        return mixture
+
+    @classmethod
+    def stack(cls, mixtures):
+        """One mixture of R restarts out of R mixtures of the same architecture.
+
+        Parameters
+        ----------
+        mixtures : sequence of FlowMixture
+        """
+        stacked = copy.deepcopy(mixtures[0])
+        stacked.n_restarts = sum(mixture.n_restarts for mixture in mixtures)
+        for parts in zip(*map(_tensors, (stacked, *mixtures[1:])), strict=True):
+            module, name, _ = parts[0]
+            _replace(module, name, torch.cat([tensor for _, _, tensor in parts]))
+        return stacked
+
+
+def _tensors(module):
+    """Every parameter and buffer as (owner, name, tensor)."""
+    return [
+        (owner, name, tensor.detach())
+        for owner in module.modules()
+        for name, tensor in [*owner.named_parameters(recurse=False), *owner.named_buffers(recurse=False)]
+    ]
+
+
+def _replace(owner, name, tensor):
+    old = getattr(owner, name)
+    if isinstance(old, nn.Parameter):
+        tensor = nn.Parameter(tensor, requires_grad=old.requires_grad)
+    setattr(owner, name, tensor)

@@ -1,0 +1,230 @@
+"""The training loop: minibatches, step size, early stopping, and a best state that is always finite.
+
+All restarts take the same minibatches, in one batch of flows; nothing but the data's order is common to
+them, so that each ends where it would have ended alone.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from .history import History
+from .objectives import mixture_loss
+from .parameter_table import ParameterTable
+
+_MIN_STEPS_PER_ITERATION = 10
+_STEP_SIZE_DROP = 0.2
+_N_STEP_SIZES = 3
+_MAX_GRADIENT_NORM = 5.0
+_EVALUATION_ROWS = 2**16
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to learn from, on the device of the mixture.
+
+    Attributes
+    ----------
+    x : Tensor of shape (N, D)
+    weight : Tensor of shape (N,)
+        Positive, with mean one.
+    allowed : bool Tensor of shape (N, K), or None
+        Components that each row's label allows.
+    """
+
+    x: torch.Tensor
+    weight: torch.Tensor
+    allowed: torch.Tensor | None = None
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, index):
+        allowed = None if self.allowed is None else self.allowed[index]
+        return Rows(self.x[index], self.weight[index], allowed)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train; the words are those of `sklearn.neural_network.MLPClassifier`.
+
+    Attributes
+    ----------
+    max_iter : int
+        Most iterations. An iteration is a pass over the rows, or several on small data.
+    batch_size : int
+        Rows of a step; the rows that are left over in a pass wait for the next one.
+    learning_rate : float
+        Step size of Adam at the start. It is cut whenever the score has not improved for
+        `n_iter_no_change` iterations, a few times, and then the fit has converged.
+    alpha : float
+        Decoupled weight decay (Loshchilov and Hutter, 2019, arXiv:1711.05101).
+    n_iter_no_change : int
+    tol : float
+        Least improvement of the score that counts, in nats per row.
+    noise : float
+        Standard deviation of the normal noise that is added to the rows of every step. Scales of the fitted
+        density cannot fall much below it.
+    supervised_weight, unlabelled_weight : float
+        See `mixture_loss`.
+    verbose : bool
+        Whether to print the scores of every iteration.
+    """
+
+    max_iter: int = 200
+    batch_size: int = 256
+    learning_rate: float = 5e-3
+    alpha: float = 0.0
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    noise: float = 0.0
+    supervised_weight: float = 1.0
+    unlabelled_weight: float = 1.0
+    verbose: bool = False
+
+
+def train(mixture, rows, options, *, validation=None, generator=None):
+    """Fit a mixture, in place; it ends in each restart's best state.
+
+    Parameters
+    ----------
+    mixture : FlowMixture
+    rows : Rows
+    options : TrainingOptions
+    validation : Rows, default=None
+        Rows that decide which state is the best and when to stop. None leaves that to the training score.
+    generator : torch.Generator, default=None
+        On the device of the rows; orders them and draws the noise.
+
+    Returns
+    -------
+    score : list of float
+        Best score of each restart: mean objective per row of the validation rows, or else the training rows.
+    converged : bool
+        Whether all restarts stopped improving before `max_iter`.
+    history : History
+    """
+    run = _Run(mixture, rows, options, validation, generator)
+    try:
+        while run.iteration < options.max_iter and run.active.any():
+            run.iterate()
+    except KeyboardInterrupt:
+        run.history.interrupted = True
+    finally:
+        run.finish()
+    return run.best_score.tolist(), not bool(run.active.any()), run.history
+
+
+@torch.no_grad()
+def evaluate(mixture, rows, options):
+    """Mean objective per row of each restart, Tensor of shape (R,)."""
+    size = max(_EVALUATION_ROWS // (mixture.n_restarts * mixture.n_components), 1)
+    total = sum(
+        _losses(mixture, rows[start : start + size], options).sum(1) for start in range(0, len(rows), size)
+    )
+    return -total / rows.weight.sum()
+
+
+def _losses(mixture, rows, options):
+    return mixture_loss(
+        mixture.restart_log_joint(rows.x),
+        rows.weight,
+        rows.allowed,
+        supervised_weight=options.supervised_weight,
+        unlabelled_weight=options.unlabelled_weight,
+    )
+
+
+class _Run:
+    """State of a fit: everything with a letter R is one entry for each restart."""
+
+    def __init__(self, mixture, rows, options, validation, generator):
+        self.mixture, self.rows, self.options = mixture, rows, options
+        self.validation, self.generator = validation, generator
+        self.history = History()
+        self.iteration = 0
+        self.table = ParameterTable(mixture, mixture.n_restarts)
+        self.optimizer = torch.optim.AdamW(
+            [{"params": row} for row in self.table.rows()],
+            lr=options.learning_rate,
+            weight_decay=options.alpha,
+            fused=True,
+        )
+        self.best_state = self.table.state()
+        start = evaluate(mixture, rows if validation is None else validation, options)
+        self.best_score = start.nan_to_num(-torch.inf, neginf=-torch.inf)
+        self.idle = torch.zeros(len(start), dtype=torch.int64)
+        self.n_drops = torch.zeros(len(start), dtype=torch.int64)
+        self.active = torch.ones(len(start), dtype=torch.bool)
+
+    def iterate(self):
+        self.iteration += 1
+        training_score, finite = self._epoch()
+        if self.validation is None:
+            score = training_score
+        else:
+            score = evaluate(self.mixture, self.validation, self.options)
+            self.history.validation_score.append(score.tolist())
+        self.history.training_score.append(training_score.tolist())
+        self.history.learning_rate.append([group["lr"] for group in self.optimizer.param_groups])
+        self._keep_best(score, finite)
+        self._roll_back(~finite | ~score.isfinite())
+        if self.options.verbose:
+            shown = ", ".join(f"{value:.4f}" for value in score.tolist())
+            print(f"Iteration {self.iteration}: score {shown}")
+
+    def _epoch(self):
+        """Take the steps of an iteration; mean training score and whether all steps were finite, both (R,)."""
+        size = min(self.options.batch_size, len(self.rows))
+        n_batches = len(self.rows) // size
+        n_passes = math.ceil(_MIN_STEPS_PER_ITERATION / n_batches)
+        total, finite = 0.0, True
+        for _ in range(n_passes):
+            order = torch.randperm(len(self.rows), generator=self.generator, device=self.rows.x.device)
+            for index in order[: n_batches * size].view(n_batches, size):
+                loss, step_finite = self._step(self.rows[index])
+                total, finite = total + loss, finite & step_finite
+        return -total / (n_passes * n_batches), finite
+
+    def _step(self, batch):
+        if self.options.noise:
+            draw = torch.empty_like(batch.x).normal_(generator=self.generator)
+            batch = Rows(batch.x + self.options.noise * draw, batch.weight, batch.allowed)
+        loss = _losses(self.mixture, batch, self.options).mean(1)
+        self.table.differentiate(loss.sum())
+        finite = self.table.limit_gradient(_MAX_GRADIENT_NORM) & loss.detach().isfinite()
+        self.optimizer.step()
+        return loss.detach(), finite
+
+    def _keep_best(self, score, finite):
+        """Save states that are better, count iterations since, and end or slow the restarts that are stuck."""
+        better = self.active & finite & (score > self.best_score)
+        enough = better & (score > self.best_score + self.options.tol)
+        self.table.copy_rows(self.table.values, self.best_state, better)
+        self.best_score = torch.where(better, score, self.best_score)
+        self.idle = torch.where(enough, 0, self.idle + 1)
+        stuck = self.active & (self.idle >= self.options.n_iter_no_change)
+        self._slow_down(stuck)
+
+    def _roll_back(self, failed):
+        self.history.n_rollbacks += int(failed.sum())
+        self._slow_down(self.active & failed)
+
+    def _slow_down(self, chosen):
+        """Send restarts back to their best state with a smaller step; those that had the smallest end."""
+        if not chosen.any():
+            return
+        self.n_drops += chosen
+        self.idle[chosen] = 0
+        self.active &= self.n_drops < _N_STEP_SIZES
+        self.table.copy_rows(self.best_state, self.table.values, chosen)
+        for group, hit in zip(self.optimizer.param_groups, chosen.tolist(), strict=True):
+            if hit:
+                group["lr"] *= _STEP_SIZE_DROP
+                for parameter in group["params"]:
+                    self.optimizer.state.pop(parameter, None)
+
+    def finish(self):
+        everyone = torch.ones_like(self.active)
+        self.table.copy_rows(self.best_state, self.table.values, everyone)

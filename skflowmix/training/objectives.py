@@ -1,0 +1,39 @@
+r"""What a fit minimises, as pure functions of the joint log-densities.
+
+A row whose component is known only to lie in a set :math:`S` contributes
+:math:`\log p(x, S) = \operatorname{logsumexp}_{k \in S} [\log w_k + \log p(x \mid k)]`. An unlabelled row allows
+all components, so that this is its :math:`\log p(x)`; a labelled row allows those of its class and, as a
+second term, :math:`\log p(S \mid x) = \log p(x, S) - \log p(x)`, which makes flows of different classes
+repel each other where only the joint likelihood would let them overlap.
+"""
+
+import torch
+
+
+def mixture_loss(log_joint, weight, allowed=None, *, supervised_weight=1.0, unlabelled_weight=1.0):
+    """Negative weighted log-likelihood of labelled and unlabelled rows.
+
+    Parameters
+    ----------
+    log_joint : Tensor of shape (R, N, K)
+    weight : Tensor of shape (N,)
+        Weights of the rows.
+    allowed : bool Tensor of shape (N, K), default=None
+        Components that each row's label allows. None means no labels.
+    supervised_weight : float, default=1.0
+        Weight of the labelled rows' discriminative term.
+    unlabelled_weight : float, default=1.0
+        Weight of the rows that allow every component.
+
+    Returns
+    -------
+    Tensor of shape (R, N)
+        Loss of each row, in nats.
+    """
+    log_prob = log_joint.logsumexp(-1)
+    if allowed is None:
+        return -weight * unlabelled_weight * log_prob
+    log_prob_label = log_joint.masked_fill(~allowed, -torch.inf).logsumexp(-1)
+    row_weight = torch.where(allowed.all(-1), unlabelled_weight, 1.0) * weight
+    log_label_given_row = log_prob_label - log_prob
+    return -row_weight * log_prob_label - supervised_weight * weight * log_label_given_row

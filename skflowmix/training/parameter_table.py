@@ -1,0 +1,88 @@
+"""All parameters of a stack of restarts as rows of a table.
+
+Every parameter leads with an axis of R restarts or R x K components, so that parameters with equally long
+leading axes are columns of one contiguous table. The module's parameters become views of it: whatever
+treats a restart as a whole (its gradient's norm, its best state, going back to that) is then an operation on
+rows, however many layers there are.
+"""
+
+import torch
+
+
+class ParameterTable:
+    """Tables of the trainable parameters of a mixture, and of their gradients.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Its trainable parameters are moved into the tables; its values stay.
+    n_restarts : int
+        Number R of rows.
+
+    Attributes
+    ----------
+    values, gradients : list of Tensor of shape (R, P_i)
+        One for each length of the leading axis.
+    """
+
+    def __init__(self, module, n_restarts):
+        by_length = {}
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                by_length.setdefault(len(parameter), []).append(parameter)
+        self.columns = list(by_length.values())
+        self.values, self.gradients = [], []
+        for parameters in self.columns:
+            table = torch.cat([p.detach().flatten(1) for p in parameters], 1)
+            widths = [p[0].numel() for p in parameters]
+            for parameter, columns in zip(parameters, table.split(widths, 1), strict=True):
+                parameter.data = columns.unflatten(1, parameter.shape[1:])
+            self.values.append(table.view(n_restarts, -1))
+            self.gradients.append(torch.zeros_like(self.values[-1]))
+
+    def rows(self):
+        """Each restart's parameters, a list of leaf tensors whose `.grad` is set, for an optimizer."""
+        restarts = []
+        for values, gradients in zip(zip(*self.values), zip(*self.gradients)):
+            restarts.append(list(values))
+            for value, gradient in zip(values, gradients, strict=True):
+                value.grad = gradient
+        return restarts
+
+    def differentiate(self, loss):
+        """Write the gradients of a scalar Tensor into the tables."""
+        flat = torch.autograd.grad(loss, [p for parameters in self.columns for p in parameters])
+        flat = iter(flat)
+        for parameters, table in zip(self.columns, self.gradients, strict=True):
+            columns = [next(flat).flatten(1) for _ in parameters]
+            torch.cat(columns, 1, out=table.view(len(parameters[0]), -1))
+
+    @torch.no_grad()
+    def limit_gradient(self, max_norm):
+        """Scale each restart's gradient to at most a norm; a gradient that is not finite becomes zero.
+
+        Parameters
+        ----------
+        max_norm : float
+
+        Returns
+        -------
+        bool Tensor of shape (R,)
+            Whether the gradient was finite.
+        """
+        norm = sum(g.square().sum(1) for g in self.gradients).sqrt()
+        finite = norm.isfinite()
+        scale = (max_norm / norm.clamp_min(max_norm))[:, None]
+        for gradient in self.gradients:
+            gradient.mul_(scale).masked_fill_(~finite[:, None], 0.0)
+        return finite
+
+    def state(self):
+        """A copy of all values."""
+        return [values.clone() for values in self.values]
+
+    @torch.no_grad()
+    def copy_rows(self, source, target, chosen):
+        """Copy the chosen restarts' rows from one list of tables to another, in place."""
+        for from_rows, to_rows in zip(source, target, strict=True):
+            to_rows[chosen] = from_rows[chosen]
