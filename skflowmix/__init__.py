@@ -1,0 +1,6 @@
+"""Mixtures of normalizing flows with scikit-learn's interface."""
+
+from ._version import __version__
+from .estimators import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
+
+__all__ = ["FlowMixtureClassifier", "FlowMixtureClustering", "FlowMixtureDensity", "__version__"]

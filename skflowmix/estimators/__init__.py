@@ -1,0 +1,7 @@
+"""Estimators with scikit-learn's interface."""
+
+from ._classifier import FlowMixtureClassifier
+from ._clustering import FlowMixtureClustering
+from ._density import FlowMixtureDensity
+
+__all__ = ["FlowMixtureClassifier", "FlowMixtureClustering", "FlowMixtureDensity"]

@@ -1,0 +1,41 @@
+"""Class labels, of which -1 means unlabelled."""
+
+import numpy as np
+from sklearn.utils.multiclass import check_classification_targets
+
+UNLABELLED = -1
+
+
+def encode_labels(y, n_samples):
+    """Sorted classes, and each row's index among them.
+
+    Parameters
+    ----------
+    y : array-like of shape (N,) or None
+        Integers, integral floats, booleans, strings or objects; -1 and None stand for unlabelled rows.
+    n_samples : int
+        Number N of rows.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+    codes : int ndarray of shape (N,)
+        -1 for unlabelled rows.
+
+    Raises
+    ------
+    ValueError
+        If y is continuous, or an array of strings in which "-1" can only be a -1 that numpy converted.
+    """
+    if y is None:
+        return np.array([], dtype=int), np.full(n_samples, UNLABELLED)
+    if y.dtype.kind in "US" and np.isin(y, ["-1", b"-1"]).any():
+        raise ValueError("y holds strings and -1; pass an array of dtype object, so that -1 stays a number.")
+    labelled = np.array([label is not None and label != UNLABELLED for label in y.tolist()], dtype=bool)
+    codes = np.full(n_samples, UNLABELLED)
+    if not labelled.any():
+        return y[:0], codes
+    known = y[labelled]
+    check_classification_targets(known)
+    classes, codes[labelled] = np.unique(known, return_inverse=True)
+    return classes, codes

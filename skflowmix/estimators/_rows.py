@@ -1,0 +1,82 @@
+"""The rows that a fit learns from: distinct, weighted, standardised, and split for validation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+
+from ._labels import UNLABELLED
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Distinct rows in a canonical order.
+
+    Attributes
+    ----------
+    X : ndarray of shape (N, D)
+    codes : int ndarray of shape (N,)
+        Index of each row's class, -1 for unlabelled.
+    weight : ndarray of shape (N,)
+        Total sample weight of the rows that were merged, all positive.
+    resp : ndarray of shape (N, K) or None
+        First responsibilities, where the caller gave them.
+    """
+
+    X: np.ndarray
+    codes: np.ndarray
+    weight: np.ndarray
+    resp: np.ndarray | None = None
+
+
+def merge_repeated_rows(X, codes, weight, resp=None):
+    """Drop rows of weight zero, and merge equal rows of equal label into one that has their total weight.
+
+    The result depends neither on the order of the rows nor on whether a repetition is written as a weight,
+    and no copy of a training row can stand among the validation rows.
+
+    Returns
+    -------
+    TrainingSet
+    """
+    used = weight > 0
+    X, codes, weight = X[used], codes[used], weight[used]
+    distinct, inverse = np.unique(np.column_stack([X, codes]), axis=0, return_inverse=True)
+    inverse = inverse.ravel()
+    total = np.bincount(inverse, weight)
+    if resp is not None:
+        merged = np.zeros((len(distinct), resp.shape[1]))
+        np.add.at(merged, inverse, resp[used] * weight[:, None])
+        resp = merged / total[:, None]
+    return TrainingSet(distinct[:, :-1], distinct[:, -1].astype(int), total, resp)
+
+
+def fit_scaler(X, weight):
+    """A fitted `StandardScaler`, or a ValueError where the features' variances overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaler = StandardScaler().fit(X, sample_weight=weight)
+    if not (np.isfinite(scaler.scale_).all() and np.isfinite(scaler.mean_).all()):
+        raise ValueError("X holds values so large that their variance overflows; rescale the features.")
+    return scaler
+
+
+def validation_split(codes, fraction, random_state):
+    """Split rows at random, the same share of every class and of the unlabelled rows, rounded down.
+
+    Parameters
+    ----------
+    codes : int ndarray of shape (N,)
+    fraction : float
+    random_state : RandomState
+
+    Returns
+    -------
+    training, validation : int ndarrays
+        Indices of rows, sorted. Few rows may leave the second one empty.
+    """
+    chosen = [
+        random_state.permutation(np.flatnonzero(codes == code))[: int(fraction * np.sum(codes == code))]
+        for code in range(UNLABELLED, codes.max(initial=UNLABELLED) + 1)
+    ]
+    validation = np.sort(np.concatenate(chosen))
+    return np.setdiff1d(np.arange(len(codes)), validation), validation
