@@ -36,8 +36,6 @@ _BATCH = 256
 class FlowMixtureBase(FlowMixtureParameters):
     """Mixture of flows behind scikit-learn's interface; see the public estimators."""
 
-    _default_init_params = "gmm"
-
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
         """Fit the mixture.
@@ -129,7 +127,7 @@ class FlowMixtureBase(FlowMixtureParameters):
     def _start(self, X, data, component_class, seed, dtype):
         """A mixture whose components are the Gaussians of the first responsibilities."""
         resp = first_responsibilities(
-            self._default_init_params if self.init_params == "auto" else self.init_params,
+            self.init_params,
             X,
             data,
             component_class,

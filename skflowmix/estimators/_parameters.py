@@ -62,7 +62,7 @@ class FlowMixtureParameters(BaseEstimator):
         learn_weights=True,
         weights_init=None,
         weight_concentration_prior=None,
-        init_params="gmm",
+        init_params="auto",
         n_init=1,
         reg_covar=1e-6,
         supervised_weight=1.0,

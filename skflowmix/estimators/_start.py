@@ -18,7 +18,7 @@ def first_responsibilities(init_params, X, data, component_class, random_state):
     Parameters
     ----------
     init_params : str, callable or array
-        As in the estimators, but for "auto".
+        As in the estimators.
     X : ndarray of shape (N, D)
         Standardised rows.
     data : TrainingSet

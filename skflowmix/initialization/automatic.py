@@ -1,0 +1,104 @@
+"""A start that needs no choice: a few cheap, different partitions, and the one with the best evidence.
+
+They are different views of what a cluster is: a piece of the density cut off by a gap (`reachability`), a piece
+of the graph of neighbours (`spectral`, in the given coordinates and in those in which the average cluster is
+round), an ellipsoid (`gaussian`, with tied covariances and with covariances drawn to their mean).
+"""
+
+import warnings
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.neighbors import KNeighborsClassifier
+
+from .evidence import partition_cost
+from .gaussian import fit_gaussians
+from .reachability import reachability_cut
+from .seeds import one_hot
+from .spectral import spectral
+
+_MAX_ROWS = 3000
+_MAX_FEATURES = 64
+_N_NEIGHBORS = 5
+_SIZE_FRACTIONS = (0.5, 0.25, 0.1)
+
+
+def automatic(X, n_components, weight, random_state):
+    """The partition with the best evidence among a few, found on at most 3,000 rows; the others follow theirs."""
+    rows = np.arange(len(X))
+    if len(X) > _MAX_ROWS:
+        size = max(_MAX_ROWS, min(len(X), 10 * n_components))
+        rows = np.sort(random_state.choice(len(X), size, replace=False, p=weight / weight.sum()))
+        weight = np.ones(len(X))
+    labels = _best_partition(_reduce(X[rows], random_state), n_components, weight[rows], random_state)
+    if len(rows) < len(X):
+        near = KNeighborsClassifier(_N_NEIGHBORS, weights="distance").fit(X[rows], labels)
+        chosen, labels = labels, near.predict(X)
+        labels[rows] = chosen
+    return one_hot(labels, n_components)
+
+
+def _reduce(X, random_state):
+    """Leading principal components of wide data."""
+    n_components = min(_MAX_FEATURES, len(X))
+    if X.shape[1] <= n_components:
+        return X
+    return PCA(n_components, svd_solver="randomized", random_state=random_state).fit_transform(X)
+
+
+def _best_partition(X, n_clusters, weight, random_state):
+    if len(X) <= n_clusters + 1:
+        return np.minimum(np.arange(len(X)), n_clusters - 1)
+    weight = weight / weight.mean()
+    seed = random_state.randint(np.iinfo(np.int32).max)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
+        found = _candidates(X, n_clusters, weight, random_state)
+        costs = [partition_cost(X, labels, weight, seed) for labels in found]
+    return found[int(np.argmin(np.nan_to_num(costs, nan=np.inf)))]
+
+
+def _candidates(X, n_clusters, weight, random_state):
+    """Partitions into exactly so many clusters; k-means alone where no other view finds as many."""
+    starts = [
+        KMeans(n_clusters, n_init=1, random_state=random_state).fit(X, sample_weight=weight).labels_ for _ in range(3)
+    ]
+    tied = _attempt(_ellipsoids, X, weight, starts, tied=True)
+    shrunk = _attempt(_ellipsoids, X, weight, starts, n_pseudo_rows=X.shape[1] + 1)
+    round_clusters = _whiten(X, weight, starts[0] if tied is None else tied)
+    views = [
+        tied,
+        shrunk,
+        _attempt(spectral, X, n_clusters, weight, random_state),
+        _attempt(spectral, round_clusters, n_clusters, weight, random_state),
+        *(_attempt(reachability_cut, X, n_clusters, weight, fraction) for fraction in _SIZE_FRACTIONS),
+    ]
+    return [labels for labels in views if labels is not None and labels.max() + 1 == n_clusters] or starts[:1]
+
+
+def _attempt(view, *args, **kwargs):
+    """Labels that a view finds, numbered from 0; None where there are none or the arithmetic fails."""
+    try:
+        labels = view(*args, **kwargs)
+    except (np.linalg.LinAlgError, RuntimeError, ValueError):
+        return None
+    if labels is None:
+        return None
+    labels = labels if labels.ndim == 1 else labels.argmax(1)
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def _ellipsoids(X, weight, starts, **covariances):
+    """Log-joint of the Gaussian mixture with the highest likelihood over the starts."""
+    n_clusters = starts[0].max() + 1
+    fits = [fit_gaussians(X, weight, one_hot(start, n_clusters), **covariances) for start in starts]
+    return max(fits, key=lambda fit: fit.mean_log_prob).log_joint(X)
+
+
+def _whiten(X, weight, labels):
+    """Coordinates in which the average cluster is round."""
+    resp = one_hot(labels, labels.max() + 1) * weight[:, None]
+    centred = X - (resp / resp.sum(1, keepdims=True)) @ (resp.T @ X / resp.sum(0)[:, None])
+    within = (weight[:, None] * centred).T @ centred / weight.sum()
+    return X @ np.linalg.cholesky(np.linalg.inv(within + 1e-3 * np.eye(X.shape[1])))

@@ -1,0 +1,103 @@
+"""Gaussian mixtures of weighted rows, for starts and for judging them.
+
+scikit-learn's mixture takes no sample weights; and it lets each covariance stand alone, where here a few
+pseudo-rows of the pooled covariance keep small clusters from collapsing (a conjugate prior, as in Fraley and
+Raftery, 2007, Journal of Classification 24).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp, softmax
+
+from .seeds import kmeans
+
+
+@dataclass(frozen=True)
+class GaussianFit:
+    """A fitted Gaussian mixture.
+
+    Attributes
+    ----------
+    log_proportions : ndarray of shape (K,)
+    means : ndarray of shape (K, D)
+    choleskys : ndarray of shape (K, D, D)
+        Lower factors of the covariances.
+    mean_log_prob : float
+        Weighted mean log-density of the rows that it was fitted to.
+    """
+
+    log_proportions: np.ndarray
+    means: np.ndarray
+    choleskys: np.ndarray
+    mean_log_prob: float = -np.inf
+
+    def log_joint(self, X):
+        """``log w_k + log N(x; k)``: ndarray of shape (N, D) -> ndarray of shape (N, K)."""
+        z = np.linalg.solve(self.choleskys, (X - self.means[:, None]).swapaxes(1, 2))
+        log_det = np.log(self.choleskys.diagonal(axis1=1, axis2=2)).sum(1)
+        constant = self.log_proportions - log_det - 0.5 * X.shape[1] * np.log(2 * np.pi)
+        return (constant[:, None] - 0.5 * np.square(z).sum(1)).T
+
+    def log_prob(self, X):
+        """Log-density: ndarray of shape (N, D) -> ndarray of shape (N,)."""
+        return logsumexp(self.log_joint(X), axis=1)
+
+
+def fit_gaussians(
+    X, weight, resp, *, n_pseudo_rows=0.0, tied=False, diagonal=False, reg_covar=1e-5, max_iter=60, tol=1e-3
+):
+    """Expectation-maximisation from given responsibilities.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D)
+    weight : ndarray of shape (N,)
+    resp : ndarray of shape (N, K)
+    n_pseudo_rows : float, default=0.0
+        Rows of the pooled covariance that each covariance takes in.
+    tied, diagonal : bool, default=False
+        Whether all covariances are the pooled one, and whether they are diagonal.
+    reg_covar : float, default=1e-5
+    max_iter : int, default=60
+    tol : float, default=1e-3
+        Gain in mean log-density below which the iterations end.
+
+    Returns
+    -------
+    GaussianFit
+    """
+    fit = GaussianFit(None, None, None)
+    for _ in range(max_iter):
+        candidate = _maximise(X, weight, resp, n_pseudo_rows, tied, diagonal, reg_covar)
+        log_joint = candidate.log_joint(X)
+        mean_log_prob = float(np.average(logsumexp(log_joint, axis=1), weights=weight))
+        gain = mean_log_prob - fit.mean_log_prob
+        fit = GaussianFit(candidate.log_proportions, candidate.means, candidate.choleskys, mean_log_prob)
+        if gain < tol:
+            break
+        resp = softmax(log_joint, axis=1)
+    return fit
+
+
+def _maximise(X, weight, resp, n_pseudo_rows, tied, diagonal, reg_covar):
+    mass = weight[:, None] * resp
+    count = mass.sum(0) + 1e-9
+    means = mass.T @ X / count[:, None]
+    centred = X - means[:, None]
+    scatter = (centred * mass.T[:, :, None]).swapaxes(1, 2) @ centred
+    pooled = scatter.sum(0) / weight.sum()
+    if tied:
+        covariances = np.repeat(pooled[None], len(count), axis=0)
+    else:
+        covariances = (scatter + n_pseudo_rows * pooled) / (count + n_pseudo_rows)[:, None, None]
+    eye = np.eye(X.shape[1])
+    covariances = (covariances * eye if diagonal else covariances) + reg_covar * eye
+    return GaussianFit(np.log(count / count.sum()), means, np.linalg.cholesky(covariances))
+
+
+def gmm(X, n_components, weight, random_state):
+    """A Gaussian mixture from the clusters of k-means, with D + 1 pseudo-rows of the pooled covariance."""
+    start = kmeans(X, n_components, weight, random_state)
+    fit = fit_gaussians(X, weight, start, n_pseudo_rows=X.shape[1] + 1)
+    return softmax(fit.log_joint(X), axis=1)

@@ -1,0 +1,77 @@
+"""Pieces of the density that are cut off from each other by a gap."""
+
+import numpy as np
+from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.spatial.distance import pdist, squareform
+
+_CORE_NEIGHBOR = 4
+
+
+def reachability_cut(X, n_clusters, weight, fraction):
+    """Cut the single linkage tree at the highest level that has enough clusters of sufficient size.
+
+    Distances are mutual reachabilities: the distance, or either row's distance to its fourth neighbour if that is
+    larger (Campello, Moulavi and Sander, 2013: HDBSCAN). Above the cut, small clusters go on joining others,
+    but two large ones stay apart.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D)
+    n_clusters : int
+        Number K of clusters wanted.
+    weight : ndarray of shape (N,)
+    fraction : float
+        A large cluster has at least this share of the mean weight of a cluster, ``weight.sum() / K``.
+
+    Returns
+    -------
+    int ndarray of shape (N,), or None
+        Labels from 0 to K - 1. None where no level has exactly K large clusters.
+    """
+    edges = spanning_tree(X)
+    smallest = fraction * weight.sum() / n_clusters
+    forest = _Forest(weight, smallest)
+    n_large = [forest.join(a, b) for a, b in edges]
+    levels = np.flatnonzero(np.array(n_large) == n_clusters)
+    if not len(levels):
+        return None
+    forest = _Forest(weight, smallest)
+    for level, (a, b) in enumerate(edges):
+        forest.join(a, b, keep_apart=level > levels[-1])
+    roots = [forest.root(i) for i in range(len(X))]
+    return np.unique(roots, return_inverse=True)[1]
+
+
+def spanning_tree(X):
+    """Edges of the minimum spanning tree of mutual reachability, the shortest first, as pairs of indices."""
+    distances = squareform(pdist(X))
+    core = np.partition(distances, min(_CORE_NEIGHBOR, len(X) - 1), axis=1)[:, min(_CORE_NEIGHBOR, len(X) - 1)]
+    reach = np.maximum(np.maximum(distances, core), core[:, None])
+    tree = minimum_spanning_tree(np.maximum(reach, np.finfo(float).tiny, out=reach), overwrite=True).tocoo()
+    order = np.argsort(tree.data, kind="stable")
+    return list(zip(tree.row[order].tolist(), tree.col[order].tolist(), strict=True))
+
+
+class _Forest:
+    """Disjoint sets of rows that know how many of them are large."""
+
+    def __init__(self, weight, smallest):
+        self.parent, self.weight = list(range(len(weight))), weight.tolist()
+        self.smallest = float(smallest) * (1 - 1e-9)
+        self.n_large = sum(w >= self.smallest for w in self.weight)
+
+    def root(self, i):
+        while self.parent[i] != i:
+            self.parent[i] = self.parent[self.parent[i]]
+            i = self.parent[i]
+        return i
+
+    def join(self, a, b, *, keep_apart=False):
+        """Unite two rows' sets, unless both are large and to be kept apart; the number of large sets."""
+        a, b = sorted((self.root(a), self.root(b)), key=self.weight.__getitem__)
+        n_joined = (self.weight[a] >= self.smallest) + (self.weight[b] >= self.smallest)
+        if not (keep_apart and n_joined == 2):
+            self.parent[a] = b
+            self.weight[b] += self.weight[a]
+            self.n_large += (self.weight[b] >= self.smallest) - n_joined
+        return self.n_large
