@@ -21,8 +21,7 @@ def _coupling_layers(make_scalar_map):
         if n_features == 1:
             masks = [[False]] * n_layers
         return [
-            Coupling(n_components, mask, make_scalar_map(), hidden_layer_sizes, generator=generator)
-            for mask in masks
+            Coupling(n_components, mask, make_scalar_map(), hidden_layer_sizes, generator=generator) for mask in masks
         ]
 
     return layers

@@ -6,6 +6,7 @@ C and one batched matrix product evaluates a layer of all of them.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -32,30 +33,57 @@ class MLP(nn.Module):
         super().__init__()
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        *hidden, last = zip(layer_sizes[:-1], layer_sizes[1:], strict=True)
+        *hidden, last = pairwise(layer_sizes)
         for n_in, n_out in hidden:
             scale = math.sqrt(2.0 / max(n_in, 1))
-            weight = torch.randn(n_components, n_in, n_out, generator=generator) * scale
-            bias = (torch.rand(n_components, 1, n_out, generator=generator) - 0.5) * scale
+            weight = torch.randn(n_components, n_out, n_in, generator=generator) * scale
+            bias = (torch.rand(n_components, n_out, 1, generator=generator) - 0.5) * scale
             self.weights.append(nn.Parameter(weight))
             self.biases.append(nn.Parameter(bias))
-        self.weights.append(nn.Parameter(torch.zeros(n_components, *last)))
-        self.biases.append(nn.Parameter(torch.zeros(n_components, last[1], 1)))
+        n_in, n_out = last
+        self.weights.append(nn.Parameter(torch.zeros(n_components, n_out, n_in)))
+        self.biases.append(nn.Parameter(torch.zeros(n_components, n_out, 1)))
 
     def forward(self, x):
-        """Outputs of all perceptrons.
+        """Outputs of all perceptrons. Rows come last, so that a unit's values for all rows lie together.
 
         Parameters
         ----------
-        x : Tensor of shape (C, N, n_inputs)
+        x : Tensor of shape (C, n_inputs, N)
 
         Returns
         -------
         Tensor of shape (C, n_outputs, N)
-            An output's values for all rows lie together, which is how scalar maps go through them.
         """
-        *hidden, last = zip(self.weights, self.biases, strict=True)
-        for weight, bias in hidden:
-            x = torch.baddbmm(bias, x, weight).relu_()
-        weight, bias = last
-        return torch.baddbmm(bias, weight.mT, x.mT)
+        return _Perceptrons.apply(x, *self.weights, *self.biases)
+
+
+class _Perceptrons(torch.autograd.Function):
+    """The layers of `MLP` with a backward pass by hand, which reuses memory and skips autograd's book-keeping."""
+
+    @staticmethod
+    def forward(ctx, x, *parameters):
+        n_layers = len(parameters) // 2
+        weights, biases = parameters[:n_layers], parameters[n_layers:]
+        inputs = [x]
+        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+            inputs.append((weight @ inputs[-1]).add_(bias).relu_())
+        ctx.save_for_backward(*inputs, *weights)
+        return (weights[-1] @ inputs[-1]).add_(biases[-1])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        n_layers = len(ctx.saved_tensors) // 2
+        inputs, weights = ctx.saved_tensors[:n_layers], ctx.saved_tensors[n_layers:]
+        weight_gradients, bias_gradients = [None] * n_layers, [None] * n_layers
+        gradient = gradient.contiguous()
+        for layer in reversed(range(n_layers)):
+            weight_gradients[layer] = gradient @ inputs[layer].mT
+            bias_gradients[layer] = gradient.sum(-1, keepdim=True)
+            if layer == 0 and not ctx.needs_input_grad[0]:
+                return None, *weight_gradients, *bias_gradients
+            gradient = weights[layer].mT @ gradient
+            if layer > 0:
+                gradient.mul_(inputs[layer].sign())
+        return gradient, *weight_gradients, *bias_gradients

@@ -25,12 +25,13 @@ from ..mixture import FlowMixture
 from ..training import Rows, TrainingOptions, train
 from ._labels import encode_labels
 from ._parameters import FlowMixtureParameters
-from ._rows import fit_scaler, merge_repeated_rows, validation_split
+from ._rows import fit_scaler, merge_repeated_rows, nearest_neighbors, validation_split
 from ._start import first_responsibilities
 
 _MAX_STANDARDISED = 1e30
 _FULL_BATCH = 512
 _BATCH = 256
+_NEIGHBOR_NOISE = 0.5
 
 
 class FlowMixtureBase(FlowMixtureParameters):
@@ -114,11 +115,13 @@ class FlowMixtureBase(FlowMixtureParameters):
             torch.as_tensor(data.weight / data.weight.mean(), dtype=dtype, device=device),
             allowed,
         )
+        neighbors, neighbor_scale = nearest_neighbors(X[training], data.codes[training], random_state)
         scores, self.converged_, history = train(
             mixture,
             rows[training],
-            self._training_options(len(training)),
+            self._training_options(len(training), neighbor_scale),
             validation=rows[validation] if len(validation) else None,
+            neighbors=torch.as_tensor(neighbors, device=device),
             generator=seeded_generator(random_state.randint(np.iinfo(np.int32).max), device),
         )
         self._keep_restart(mixture, int(np.argmax(scores)), scores, history)
@@ -171,7 +174,7 @@ class FlowMixtureBase(FlowMixtureParameters):
             )
         return mixture
 
-    def _training_options(self, n_rows):
+    def _training_options(self, n_rows, neighbor_scale):
         batch_size = self.batch_size
         if batch_size == "auto":
             batch_size = n_rows if n_rows <= _FULL_BATCH else _BATCH
@@ -183,6 +186,7 @@ class FlowMixtureBase(FlowMixtureParameters):
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             noise=float(np.sqrt(self.reg_covar)),
+            neighbor_noise=_NEIGHBOR_NOISE * neighbor_scale,
             supervised_weight=self.supervised_weight,
             unlabelled_weight=self.unlabelled_weight,
             verbose=bool(self.verbose),
@@ -283,7 +287,7 @@ class FlowMixtureBase(FlowMixtureParameters):
         """
         return self.score_samples(X)
 
-    def score(self, X, y=None):
+    def score(self, X, y=None, sample_weight=None):
         """Mean log-density of the rows, in nats.
 
         Parameters
@@ -291,12 +295,13 @@ class FlowMixtureBase(FlowMixtureParameters):
         X : array-like of shape (n_samples, n_features)
         y : Ignored
             Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
         -------
         float
         """
-        return float(self.score_samples(X).mean())
+        return float(np.average(self.score_samples(X), weights=sample_weight))
 
     def sample(self, n_samples=1, random_state=None):
         """Draw rows from the fitted density, sorted by component.

@@ -1,6 +1,7 @@
 """The constructor that the estimators share."""
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 import torch
 from sklearn.base import BaseEstimator
@@ -14,7 +15,7 @@ from ..initialization import INITIALIZERS
 class FlowMixtureParameters(BaseEstimator):
     """Constructor of every estimator, and what each parameter may be."""
 
-    _parameter_constraints = {
+    _parameter_constraints: ClassVar = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "flow": [StrOptions(set(PRESETS))],
         "n_layers": [Interval(Integral, 0, None, closed="left")],

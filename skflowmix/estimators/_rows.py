@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from ._labels import UNLABELLED
+
+_N_NEIGHBORS = 5
+_NEIGHBORHOOD = 10_000
 
 
 @dataclass(frozen=True)
@@ -80,3 +84,36 @@ def validation_split(codes, fraction, random_state):
     ]
     validation = np.sort(np.concatenate(chosen))
     return np.setdiff1d(np.arange(len(codes)), validation), validation
+
+
+def nearest_neighbors(X, codes, random_state):
+    """Neighbours of each row, for the noise of the training steps.
+
+    Moving rows towards and away from their neighbours is a smoothed bootstrap whose kernel adapts to the density and
+    follows the shape of the data (Silverman and Young, 1987, Biometrika 74; Chawla et al., 2002, SMOTE,
+    arXiv:1106.1813).
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D)
+    codes : int ndarray of shape (N,)
+        Neighbours have the same code.
+    random_state : RandomState
+        Divides many rows into neighbourhoods in which neighbours are sought, to keep the cost linear in N.
+
+    Returns
+    -------
+    neighbors : int ndarray of shape (N, 5)
+        Rows alone of their code are their own neighbours.
+    scale : float
+        Ratio, about, of the distance to a nearest neighbour to that of the nearest in the neighbourhood.
+    """
+    neighbors = np.repeat(np.arange(len(X))[:, None], _N_NEIGHBORS, axis=1)
+    n_parts = -(-len(X) // _NEIGHBORHOOD)
+    for code in np.unique(codes):
+        for part in np.array_split(random_state.permutation(np.flatnonzero(codes == code)), n_parts):
+            n_found = min(_N_NEIGHBORS, len(part) - 1)
+            if n_found:
+                found = NearestNeighbors(n_neighbors=n_found).fit(X[part]).kneighbors(return_distance=False)
+                neighbors[part] = np.resize(part[found].T, (_N_NEIGHBORS, len(part))).T
+    return neighbors, n_parts ** (-1 / X.shape[1])

@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.semi_supervised import LabelSpreading
 
-from ..initialization import INITIALIZERS, one_hot
+from ..initialization import INITIALIZERS
 
 _N_NEIGHBORS = 10
 

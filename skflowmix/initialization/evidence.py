@@ -58,15 +58,16 @@ def _describe(X, weight, random_state):
     n, d = X.shape
     diagonal = n <= 2 * d
     n_each = 2 * d if diagonal else d + d * (d + 1) // 2
-    best, lowest = None, np.inf
+    fits, n_best, lowest = {}, 1, np.inf
     for n_parts in range(1, _MAX_PARTS + 1):
         too_few_rows = n < 2.5 * n_parts * (d + 1)
-        if n_parts > 1 and (too_few_rows or n_parts > best[2] + 2):
+        if n_parts > 1 and (too_few_rows or n_parts > n_best + 2):
             break
         start = kmeans(X, n_parts, weight, random_state, n_init=1)
         fit = fit_gaussians(X, weight, start, diagonal=diagonal, reg_covar=1e-3, max_iter=30, tol=1e-2)
         n_parameters = n_parts * (n_each + 1) - 1
         bic = -2 * fit.mean_log_prob * weight.sum() + n_parameters * np.log(n)
+        fits[n_parts] = fit, n_parameters
         if bic < lowest:
-            best, lowest = (fit, n_parameters, n_parts), bic
-    return best[:2]
+            n_best, lowest = n_parts, bic
+    return fits[n_best]

@@ -5,7 +5,7 @@ pseudo-rows of the pooled covariance keep small clusters from collapsing (a conj
 Raftery, 2007, Journal of Classification 24).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import logsumexp, softmax
@@ -67,17 +67,15 @@ def fit_gaussians(
     -------
     GaussianFit
     """
-    fit = GaussianFit(None, None, None)
+    mean_log_prob = -np.inf
     for _ in range(max_iter):
-        candidate = _maximise(X, weight, resp, n_pseudo_rows, tied, diagonal, reg_covar)
-        log_joint = candidate.log_joint(X)
-        mean_log_prob = float(np.average(logsumexp(log_joint, axis=1), weights=weight))
-        gain = mean_log_prob - fit.mean_log_prob
-        fit = GaussianFit(candidate.log_proportions, candidate.means, candidate.choleskys, mean_log_prob)
-        if gain < tol:
+        fit = _maximise(X, weight, resp, n_pseudo_rows, tied, diagonal, reg_covar)
+        log_joint = fit.log_joint(X)
+        previous, mean_log_prob = mean_log_prob, float(np.average(logsumexp(log_joint, axis=1), weights=weight))
+        if mean_log_prob - previous < tol:
             break
         resp = softmax(log_joint, axis=1)
-    return fit
+    return replace(fit, mean_log_prob=mean_log_prob)
 
 
 def _maximise(X, weight, resp, n_pseudo_rows, tied, diagonal, reg_covar):

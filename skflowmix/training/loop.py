@@ -66,6 +66,9 @@ class TrainingOptions:
     noise : float
         Standard deviation of the normal noise that is added to the rows of every step. Scales of the fitted
         density cannot fall much below it.
+    neighbor_noise : float
+        Standard deviation of another noise: the part of the way to one of its neighbours, drawn anew, that a row
+        is moved in every step.
     supervised_weight, unlabelled_weight : float
         See `mixture_loss`.
     verbose : bool
@@ -79,12 +82,13 @@ class TrainingOptions:
     n_iter_no_change: int = 10
     tol: float = 1e-4
     noise: float = 0.0
+    neighbor_noise: float = 0.0
     supervised_weight: float = 1.0
     unlabelled_weight: float = 1.0
     verbose: bool = False
 
 
-def train(mixture, rows, options, *, validation=None, generator=None):
+def train(mixture, rows, options, *, validation=None, neighbors=None, generator=None):
     """Fit a mixture, in place; it ends in each restart's best state.
 
     Parameters
@@ -94,6 +98,8 @@ def train(mixture, rows, options, *, validation=None, generator=None):
     options : TrainingOptions
     validation : Rows, default=None
         Rows that decide which state is the best and when to stop. None leaves that to the training score.
+    neighbors : int Tensor of shape (N, M), default=None
+        Indices of each row's neighbours among the rows, where `neighbor_noise` is wanted.
     generator : torch.Generator, default=None
         On the device of the rows; orders them and draws the noise.
 
@@ -105,7 +111,7 @@ def train(mixture, rows, options, *, validation=None, generator=None):
         Whether all restarts stopped improving before `max_iter`.
     history : History
     """
-    run = _Run(mixture, rows, options, validation, generator)
+    run = _Run(mixture, rows, options, validation, neighbors, generator)
     try:
         while run.iteration < options.max_iter and run.active.any():
             run.iterate()
@@ -120,9 +126,7 @@ def train(mixture, rows, options, *, validation=None, generator=None):
 def evaluate(mixture, rows, options):
     """Mean objective per row of each restart, Tensor of shape (R,)."""
     size = max(_EVALUATION_ROWS // (mixture.n_restarts * mixture.n_components), 1)
-    total = sum(
-        _losses(mixture, rows[start : start + size], options).sum(1) for start in range(0, len(rows), size)
-    )
+    total = sum(_losses(mixture, rows[start : start + size], options).sum(1) for start in range(0, len(rows), size))
     return -total / rows.weight.sum()
 
 
@@ -139,9 +143,9 @@ def _losses(mixture, rows, options):
 class _Run:
     """State of a fit: everything with a letter R is one entry for each restart."""
 
-    def __init__(self, mixture, rows, options, validation, generator):
+    def __init__(self, mixture, rows, options, validation, neighbors, generator):
         self.mixture, self.rows, self.options = mixture, rows, options
-        self.validation, self.generator = validation, generator
+        self.validation, self.neighbors, self.generator = validation, neighbors, generator
         self.history = History()
         self.iteration = 0
         self.table = ParameterTable(mixture, mixture.n_restarts)
@@ -183,19 +187,30 @@ class _Run:
         for _ in range(n_passes):
             order = torch.randperm(len(self.rows), generator=self.generator, device=self.rows.x.device)
             for index in order[: n_batches * size].view(n_batches, size):
-                loss, step_finite = self._step(self.rows[index])
+                loss, step_finite = self._step(index)
                 total, finite = total + loss, finite & step_finite
         return -total / (n_passes * n_batches), finite
 
-    def _step(self, batch):
-        if self.options.noise:
-            draw = torch.empty_like(batch.x).normal_(generator=self.generator)
-            batch = Rows(batch.x + self.options.noise * draw, batch.weight, batch.allowed)
+    def _step(self, index):
+        batch = self.rows[index]
+        batch = Rows(self._add_noise(batch.x, index), batch.weight, batch.allowed)
         loss = _losses(self.mixture, batch, self.options).mean(1)
         self.table.differentiate(loss.sum())
         finite = self.table.limit_gradient(_MAX_GRADIENT_NORM) & loss.detach().isfinite()
         self.optimizer.step()
         return loss.detach(), finite
+
+    def _add_noise(self, x, index):
+        """Blur rows, so that no structure is learned that is finer than the distances between them."""
+        noisy = x + self.options.noise * self._draw(x.shape)
+        if self.neighbors is not None:
+            column = torch.randint(self.neighbors.shape[1], index.shape, generator=self.generator, device=x.device)
+            neighbor = self.rows.x[self.neighbors[index, column]]
+            noisy = noisy + self.options.neighbor_noise * self._draw((len(x), 1)) * (neighbor - x)
+        return noisy
+
+    def _draw(self, shape):
+        return torch.randn(shape, generator=self.generator, dtype=self.rows.x.dtype, device=self.rows.x.device)
 
     def _keep_best(self, score, finite):
         """Save states that are better, count iterations since, and end or slow the restarts that are stuck."""

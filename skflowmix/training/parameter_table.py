@@ -26,7 +26,7 @@ class ParameterTable:
     """
 
     def __init__(self, module, n_restarts):
-        by_length = {}
+        by_length: dict[int, list] = {}
         for parameter in module.parameters():
             if parameter.requires_grad:
                 by_length.setdefault(len(parameter), []).append(parameter)
@@ -42,17 +42,15 @@ class ParameterTable:
 
     def rows(self):
         """Each restart's parameters, a list of leaf tensors whose `.grad` is set, for an optimizer."""
-        restarts = []
-        for values, gradients in zip(zip(*self.values), zip(*self.gradients)):
-            restarts.append(list(values))
+        restarts = [list(rows) for rows in zip(*self.values, strict=True)]
+        for values, gradients in zip(restarts, zip(*self.gradients, strict=True), strict=True):
             for value, gradient in zip(values, gradients, strict=True):
                 value.grad = gradient
         return restarts
 
     def differentiate(self, loss):
         """Write the gradients of a scalar Tensor into the tables."""
-        flat = torch.autograd.grad(loss, [p for parameters in self.columns for p in parameters])
-        flat = iter(flat)
+        flat = iter(torch.autograd.grad(loss, [p for parameters in self.columns for p in parameters]))
         for parameters, table in zip(self.columns, self.gradients, strict=True):
             columns = [next(flat).flatten(1) for _ in parameters]
             torch.cat(columns, 1, out=table.view(len(parameters[0]), -1))
@@ -70,11 +68,11 @@ class ParameterTable:
         bool Tensor of shape (R,)
             Whether the gradient was finite.
         """
-        norm = sum(g.square().sum(1) for g in self.gradients).sqrt()
+        norm = torch.stack([g.square().sum(1) for g in self.gradients]).sum(0).sqrt()
         finite = norm.isfinite()
         scale = (max_norm / norm.clamp_min(max_norm))[:, None]
         for gradient in self.gradients:
-            gradient.mul_(scale).masked_fill_(~finite[:, None], 0.0)
+            torch.where(finite[:, None], gradient * scale, gradient.new_zeros(()), out=gradient)
         return finite
 
     def state(self):

@@ -51,7 +51,7 @@ class Transform(nn.Module, ABC):
             Logarithm of the absolute determinant of the Jacobian dx/dz.
         """
 
-    def initialize(self, x, weight):  # noqa: B027  (most transforms have nothing to set)
+    def initialize(self, x, weight):
         """Set data-dependent parameters.
 
         Parameters
@@ -104,11 +104,11 @@ class Compose(Transform):
     def inverse(self, z):
         total = z.new_zeros(())
         for transform in reversed(self.transforms):
-            z, ladj = transform.inverse(z)
+            z, ladj = transform.inverse(z)  # type: ignore[operator]
             total = total + ladj
         return z, total.expand(z.shape[:-1])
 
     def initialize(self, x, weight):
         for transform in self.transforms:
-            transform.initialize(x, weight)
+            transform.initialize(x, weight)  # type: ignore[operator]
             x, _ = transform(x)

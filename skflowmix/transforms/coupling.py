@@ -44,14 +44,15 @@ class Coupling(Transform):
         return self._couple(self.scalar_map.inverse, z)
 
     def _couple(self, scalar_map, value):
-        kept = value[..., self.kept]
-        moved, log_slope = scalar_map(value[..., self.moved].mT, self.conditioner(kept))
-        return self._merge(kept, moved.mT), log_slope.sum(1)
+        value = value.mT
+        kept = value[:, self.kept]
+        moved, log_slope = scalar_map(value[:, self.moved], self.conditioner(kept))
+        return self._merge(kept, moved).mT, log_slope.sum(1)
 
     def _merge(self, kept, moved):
         if self.order is None:
-            return torch.cat((kept, moved) if self.kept.start == 0 else (moved, kept), -1)
-        return torch.cat((kept, moved), -1)[..., self.order]
+            return torch.cat((kept, moved) if self.kept.start == 0 else (moved, kept), 1)
+        return torch.cat((kept, moved), 1)[:, self.order]
 
 
 def _positions(mask, value):
@@ -68,5 +69,5 @@ def _reading_order(kept, moved):
     if isinstance(kept, slice) and isinstance(moved, slice):
         return None
     both = [*range(len(kept) + len(moved))]
-    places = sum((both[p] if isinstance(p, slice) else p for p in (kept, moved)), [])
+    places = [*(both[kept] if isinstance(kept, slice) else kept), *(both[moved] if isinstance(moved, slice) else moved)]
     return sorted(both, key=places.__getitem__)

@@ -38,6 +38,9 @@ def weighted_moments(x, weight):
 class _WhitenedAffine(Transform):
     """`z = A W (x - location) + shift`, with W and location set from data and A, shift learned."""
 
+    location: torch.Tensor
+    whitening: torch.Tensor
+
     def __init__(self, n_components, n_features, *, reg_covar=1e-6):
         super().__init__()
         eye = torch.eye(n_features).repeat(n_components, 1, 1)
@@ -55,7 +58,7 @@ class _WhitenedAffine(Transform):
 
     def forward(self, x):
         matrix, log_det = self._learned()
-        z = torch.baddbmm(self.shift, x - self.location, (matrix @ self.whitening).mT)
+        z = torch.baddbmm(self.shift.mT, matrix @ self.whitening, (x - self.location).mT).mT
         return z, (log_det + self._log_det_whitening()).expand(z.shape[:-1])
 
     def inverse(self, z):
@@ -179,7 +182,7 @@ class LULinear(Transform):
 
     def forward(self, x):
         lower, upper = self._factors()
-        z = torch.baddbmm(self.shift, x, (lower @ upper).mT)
+        z = torch.baddbmm(self.shift.mT, lower @ upper, x.mT).mT
         return z, self.log_diagonal.sum(1, keepdim=True).expand(z.shape[:-1])
 
     def inverse(self, z):

@@ -1,0 +1,100 @@
+"""The parts of the docstrings that the estimators share."""
+
+_PARAMETERS = """\
+flow : {"affine", "realnvp", "nsf"}, default="nsf"
+        Architecture of each component: one Gaussian; affine couplings (Dinh et al., 2017, arXiv:1605.08803); spline
+        couplings (Durkan et al., 2019, arXiv:1906.04032). All start with an affine map.
+    n_layers : int, default=4
+        Coupling layers of each component.
+    hidden_layer_sizes : tuple of int, default=(32, 32)
+        Units in the hidden layers of each coupling's conditioner.
+    n_shared_layers : int, default=0
+        Layers that all components share. Only 0 so far.
+    base : {"normal", "student_t"}, default="normal"
+        Latent density; "student_t" learns its degrees of freedom and gives heavy tails.
+    posterior : {"exact"}, default="exact"
+        Which probabilities of the components train the mixture and answer `predict_proba`.
+    solver : {"gradient"}, default="gradient"
+        How the likelihood is maximised.
+    learn_weights : bool, default=True
+        Whether the mixture weights are learned. If not, they stay at `weights_init`, or else all equal.
+    weights_init : array-like of shape (n_components,), default=None
+        First mixture weights, positive. None takes the shares of the first responsibilities.
+    weight_concentration_prior : None, default=None
+        Dirichlet prior of the weights. Only None so far.
+    init_params : {"auto", "gmm", "k-means++", "kmeans", "random", "random_from_data", "spectral"}, callable or \
+array-like of shape (n_samples, n_components), default="auto"
+        First responsibilities, which settle the clusters that are found. "auto" makes a few partitions of different
+        kinds and takes the one with the best evidence. A callable is called with the standardised distinct rows, the
+        number of components, the rows' weights and a RandomState, and returns responsibilities. An array holds
+        responsibilities of the rows of X.
+    n_init : int, default=1
+        Restarts, trained side by side; the one with the best score is kept.
+    reg_covar : float, default=1e-6
+        Variance, in units of each feature's variance, that is added to covariances at the start, and as noise to the
+        rows in training. Scales cannot fall much below its square root.
+    supervised_weight : float, default=1.0
+        Weight of log p(class | x) of the labelled rows, next to their log p(x, class).
+    unlabelled_weight : float, default=1.0
+        Weight of log p(x) of the unlabelled rows.
+    consistency_weight : float, default=0
+        Weight of the agreement of assignments under small perturbations. Only 0 so far.
+    max_iter : int, default=200
+        Most iterations. An iteration is a pass over the rows, or several where that were fewer than ten steps.
+    batch_size : int or "auto", default="auto"
+        Rows of a step. "auto" takes all of them up to 512, and 256 above that.
+    learning_rate_init : float, default=5e-3
+        First step size of Adam. It is cut to a fifth, twice, when the score stops improving.
+    alpha : float, default=0.0
+        Weight decay.
+    early_stopping : bool, default=True
+        Whether a share of the rows is set aside to tell the best state and when to stop.
+    validation_fraction : float, default=0.1
+        That share.
+    n_iter_no_change : int, default=10
+        Iterations without an improvement of `tol` after which the step size is cut, or the fit has converged.
+    tol : float, default=1e-4
+        Least improvement that counts, in nats per row.
+    device : str or torch.device, default="auto"
+        "auto" takes a CUDA device where there is one.
+    dtype : {"float32", "float64"}, default="float32"
+        Type of the numbers in training. Predictions are computed in float64.
+    compile : bool, default=False
+        Only False so far.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last fit's mixture.
+    random_state : int, RandomState instance or None, default=None
+        An int makes fits repeat bit by bit on one machine.
+    verbose : bool or int, default=False
+        Whether to print the score of every iteration."""
+
+_ATTRIBUTES = """\
+n_components_ : int
+        Number of components of the mixture.
+    weights_ : ndarray of shape (n_components_,)
+        Mixture weights.
+    classes_ : ndarray of shape (n_classes,)
+        Sorted labels seen in y, but for -1. Empty without labels.
+    mixture_ : FlowMixture
+        The torch module, in float64, of the standardised features.
+    n_iter_ : int
+        Iterations taken.
+    converged_ : bool
+        Whether the score stopped improving before `max_iter`.
+    lower_bound_ : float
+        Best score: mean objective per row of the validation rows, or of the training rows without early stopping.
+        Without labels it is a log-likelihood in nats, in the units of X.
+    lower_bounds_ : list of float
+        The same after every iteration.
+    history_ : History
+        Scores and step sizes of all restarts.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X had names that are all strings."""
+
+
+def with_shared_documentation(cls):
+    """Fill the places {parameters} and {attributes} of an estimator's docstring."""
+    cls.__doc__ = cls.__doc__.replace("{parameters}", _PARAMETERS).replace("{attributes}", _ATTRIBUTES)
+    return cls
