@@ -6,14 +6,16 @@ from sklearn.base import ClassifierMixin
 
 from ._base import FlowMixtureBase
 from ._documentation import with_shared_documentation
+from ._labels import encode_labels
 
 
 @with_shared_documentation
 class FlowMixtureClassifier(ClassifierMixin, FlowMixtureBase):
     """Generative classifier: each class is a mixture of normalizing flows.
 
-    Rows labelled -1 have no label and shape the densities all the same. Besides classes it gives densities, so that
-    rows unlike all training rows can be told by `score_samples`.
+    Rows labelled -1 have no label and shape the densities all the same; but if y holds -1 and only one other label,
+    these are the two classes. Besides classes it gives densities, so that `score_samples` tells rows that are unlike
+    all training rows.
 
     Parameters
     ----------
@@ -42,7 +44,15 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureBase):
     True
     """
 
-    def _component_classes(self, codes):
+    @staticmethod
+    def _encode_labels(y, n_samples):
+        """Labels and codes; -1 next to a single other label is a class, as one class leaves nothing to tell apart."""
+        classes, codes = encode_labels(y, n_samples)
+        if len(classes) == 1 and (codes < 0).any():
+            return np.unique(y, return_inverse=True)
+        return classes, codes
+
+    def _component_classes(self):
         if not len(self.classes_):
             raise ValueError("y labels no row: all of it is -1.")
         self.n_components_ = self.n_components * len(self.classes_)
@@ -78,6 +88,24 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureBase):
         ndarray of shape (n_samples, n_classes)
         """
         return softmax(self._class_log_joint(X), axis=1)
+
+    def sample(self, n_samples=1, random_state=None):
+        """Draw rows from the fitted density, sorted by class.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState instance or None, default=None
+            None takes the estimator's own `random_state`, so that an integer there repeats the draw.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+        y : ndarray of shape (n_samples,)
+            Class of each row.
+        """
+        X, component = super().sample(n_samples, random_state)
+        return X, self.classes_[component // self.n_components]
 
     def score(self, X, y, sample_weight=None):  # type: ignore[override]
         """Mean accuracy of `predict`.

@@ -1,6 +1,7 @@
 """Class labels, of which -1 means unlabelled."""
 
 import numpy as np
+from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 
 UNLABELLED = -1
@@ -12,7 +13,7 @@ def encode_labels(y, n_samples):
     Parameters
     ----------
     y : array-like of shape (N,) or None
-        Integers, integral floats, booleans, strings or objects; -1 and None stand for unlabelled rows.
+        Integers, integral floats, booleans, strings or objects; -1 stands for unlabelled rows.
     n_samples : int
         Number N of rows.
 
@@ -25,13 +26,15 @@ def encode_labels(y, n_samples):
     Raises
     ------
     ValueError
-        If y is continuous, or an array of strings in which "-1" can only be a -1 that numpy converted.
+        If y is continuous, holds NaN or infinity, or is an array of strings in which "-1" can only be a -1 that numpy
+        converted.
     """
     if y is None:
         return np.array([], dtype=int), np.full(n_samples, UNLABELLED)
-    if y.dtype.kind in "US" and np.isin(y, ["-1", b"-1"]).any():
+    assert_all_finite(y, input_name="y")
+    if y.dtype.kind in "US" and (y.astype(str) == "-1").any():
         raise ValueError("y holds strings and -1; pass an array of dtype object, so that -1 stays a number.")
-    labelled = np.array([label is not None and label != UNLABELLED for label in y.tolist()], dtype=bool)
+    labelled = np.array([label != UNLABELLED for label in y.tolist()], dtype=bool)
     codes = np.full(n_samples, UNLABELLED)
     if not labelled.any():
         return y[:0], codes

@@ -34,7 +34,7 @@ class TrainingSet:
 
 
 def merge_repeated_rows(X, codes, weight, resp=None):
-    """Drop rows of weight zero, and merge equal rows of equal label into one that has their total weight.
+    """Merge equal rows of equal label into one that has their total weight.
 
     The result depends neither on the order of the rows nor on whether a repetition is written as a weight,
     and no copy of a training row can stand among the validation rows.
@@ -43,14 +43,12 @@ def merge_repeated_rows(X, codes, weight, resp=None):
     -------
     TrainingSet
     """
-    used = weight > 0
-    X, codes, weight = X[used], codes[used], weight[used]
     distinct, inverse = np.unique(np.column_stack([X, codes]), axis=0, return_inverse=True)
     inverse = inverse.ravel()
     total = np.bincount(inverse, weight)
     if resp is not None:
         merged = np.zeros((len(distinct), resp.shape[1]))
-        np.add.at(merged, inverse, resp[used] * weight[:, None])
+        np.add.at(merged, inverse, resp * weight[:, None])
         resp = merged / total[:, None]
     return TrainingSet(distinct[:, :-1], distinct[:, -1].astype(int), total, resp)
 

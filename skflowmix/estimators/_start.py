@@ -10,6 +10,7 @@ from sklearn.semi_supervised import LabelSpreading
 from ..initialization import INITIALIZERS
 
 _N_NEIGHBORS = 10
+_REACH = 0.99
 
 
 def first_responsibilities(init_params, X, data, component_class, random_state):
@@ -91,7 +92,7 @@ def _spread_labels(X, codes):
     """
     if (codes >= 0).all():
         return codes
-    model = LabelSpreading(kernel="knn", n_neighbors=min(_N_NEIGHBORS, len(X) - 1), max_iter=1000)
+    model = LabelSpreading(kernel="knn", n_neighbors=min(_N_NEIGHBORS, len(X) - 1), alpha=_REACH, max_iter=1000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         classes = model.fit(X, codes).transduction_

@@ -19,6 +19,8 @@ def spectral(X, n_components, weight, random_state):
     Perona, 2004, Self-tuning spectral clustering), the embedding's rows are brought to the unit sphere (Ng,
     Jordan and Weiss, 2001). Rows of any weight count alike.
     """
+    if n_components >= len(X) - 1:
+        return one_hot(np.minimum(np.arange(len(X)), n_components - 1), n_components)
     embedding = _embedding(_affinities(X), n_components, random_state)
     return one_hot(KMeans(n_components, n_init=10, random_state=random_state).fit(embedding).labels_, n_components)
 

@@ -2,6 +2,6 @@
 
 from .history import History
 from .loop import Rows, TrainingOptions, train
-from .objectives import mixture_loss
+from .objectives import assigned_loss, mixture_loss
 
-__all__ = ["History", "Rows", "TrainingOptions", "mixture_loss", "train"]
+__all__ = ["History", "Rows", "TrainingOptions", "assigned_loss", "mixture_loss", "train"]

@@ -1,5 +1,7 @@
 """What happened in a fit, iteration by iteration."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 
@@ -18,6 +20,8 @@ class History:
         How often a restart was returned to its best state because a step was not finite.
     interrupted : bool
         Whether the fit was ended by Ctrl-C.
+    warm_up : History or None
+        What happened before, while each component learned the rows that the start had given it.
     """
 
     training_score: list = field(default_factory=list)
@@ -25,3 +29,4 @@ class History:
     learning_rate: list = field(default_factory=list)
     n_rollbacks: int = 0
     interrupted: bool = False
+    warm_up: History | None = None

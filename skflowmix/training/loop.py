@@ -15,7 +15,6 @@ from .parameter_table import ParameterTable
 
 _MIN_STEPS_PER_ITERATION = 10
 _STEP_SIZE_DROP = 0.2
-_N_STEP_SIZES = 3
 _MAX_GRADIENT_NORM = 5.0
 _EVALUATION_ROWS = 2**16
 
@@ -31,18 +30,21 @@ class Rows:
         Positive, with mean one.
     allowed : bool Tensor of shape (N, K), or None
         Components that each row's label allows.
+    resp : Tensor of shape (N, R, K), or None
+        Responsibilities of the components for the rows, where a loss takes them as given.
     """
 
     x: torch.Tensor
     weight: torch.Tensor
     allowed: torch.Tensor | None = None
+    resp: torch.Tensor | None = None
 
     def __len__(self):
         return len(self.x)
 
     def __getitem__(self, index):
-        allowed = None if self.allowed is None else self.allowed[index]
-        return Rows(self.x[index], self.weight[index], allowed)
+        allowed, resp = (None if column is None else column[index] for column in (self.allowed, self.resp))
+        return Rows(self.x[index], self.weight[index], allowed, resp)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class TrainingOptions:
         Rows of a step; the rows that are left over in a pass wait for the next one.
     learning_rate : float
         Step size of Adam at the start. It is cut whenever the score has not improved for
-        `n_iter_no_change` iterations, a few times, and then the fit has converged.
+        `n_iter_no_change` iterations, until there have been `n_step_sizes`, and then the fit has converged.
+    n_step_sizes : int
     alpha : float
         Decoupled weight decay (Loshchilov and Hutter, 2019, arXiv:1711.05101).
     n_iter_no_change : int
@@ -69,8 +72,6 @@ class TrainingOptions:
     neighbor_noise : float
         Standard deviation of another noise: the part of the way to one of its neighbours, drawn anew, that a row
         is moved in every step.
-    supervised_weight, unlabelled_weight : float
-        See `mixture_loss`.
     verbose : bool
         Whether to print the scores of every iteration.
     """
@@ -78,17 +79,16 @@ class TrainingOptions:
     max_iter: int = 200
     batch_size: int = 256
     learning_rate: float = 5e-3
+    n_step_sizes: int = 3
     alpha: float = 0.0
     n_iter_no_change: int = 10
     tol: float = 1e-4
     noise: float = 0.0
     neighbor_noise: float = 0.0
-    supervised_weight: float = 1.0
-    unlabelled_weight: float = 1.0
     verbose: bool = False
 
 
-def train(mixture, rows, options, *, validation=None, neighbors=None, generator=None):
+def train(mixture, rows, options, *, loss=mixture_loss, validation=None, neighbors=None, generator=None):
     """Fit a mixture, in place; it ends in each restart's best state.
 
     Parameters
@@ -96,6 +96,8 @@ def train(mixture, rows, options, *, validation=None, neighbors=None, generator=
     mixture : FlowMixture
     rows : Rows
     options : TrainingOptions
+    loss : callable, default=mixture_loss
+        ``(log_joint, rows) -> loss``, Tensor of shape (R, N, K) and Rows to Tensor of shape (R, N); see `objectives`.
     validation : Rows, default=None
         Rows that decide which state is the best and when to stop. None leaves that to the training score.
     neighbors : int Tensor of shape (N, M), default=None
@@ -111,7 +113,7 @@ def train(mixture, rows, options, *, validation=None, neighbors=None, generator=
         Whether all restarts stopped improving before `max_iter`.
     history : History
     """
-    run = _Run(mixture, rows, options, validation, neighbors, generator)
+    run = _Run(mixture, rows, options, loss, validation, neighbors, generator)
     try:
         while run.iteration < options.max_iter and run.active.any():
             run.iterate()
@@ -123,28 +125,19 @@ def train(mixture, rows, options, *, validation=None, neighbors=None, generator=
 
 
 @torch.no_grad()
-def evaluate(mixture, rows, options):
+def evaluate(mixture, rows, loss):
     """Mean objective per row of each restart, Tensor of shape (R,)."""
     size = max(_EVALUATION_ROWS // (mixture.n_restarts * mixture.n_components), 1)
-    total = sum(_losses(mixture, rows[start : start + size], options).sum(1) for start in range(0, len(rows), size))
+    chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
+    total = sum(loss(mixture.restart_log_joint(chunk.x), chunk).sum(1) for chunk in chunks)
     return -total / rows.weight.sum()
-
-
-def _losses(mixture, rows, options):
-    return mixture_loss(
-        mixture.restart_log_joint(rows.x),
-        rows.weight,
-        rows.allowed,
-        supervised_weight=options.supervised_weight,
-        unlabelled_weight=options.unlabelled_weight,
-    )
 
 
 class _Run:
     """State of a fit: everything with a letter R is one entry for each restart."""
 
-    def __init__(self, mixture, rows, options, validation, neighbors, generator):
-        self.mixture, self.rows, self.options = mixture, rows, options
+    def __init__(self, mixture, rows, options, loss, validation, neighbors, generator):
+        self.mixture, self.rows, self.options, self.loss = mixture, rows, options, loss
         self.validation, self.neighbors, self.generator = validation, neighbors, generator
         self.history = History()
         self.iteration = 0
@@ -156,11 +149,11 @@ class _Run:
             fused=True,
         )
         self.best_state = self.table.state()
-        start = evaluate(mixture, rows if validation is None else validation, options)
+        start = evaluate(mixture, rows if validation is None else validation, loss)
         self.best_score = start.nan_to_num(-torch.inf, neginf=-torch.inf)
-        self.idle = torch.zeros(len(start), dtype=torch.int64)
-        self.n_drops = torch.zeros(len(start), dtype=torch.int64)
-        self.active = torch.ones(len(start), dtype=torch.bool)
+        self.idle = torch.zeros_like(start, dtype=torch.int64)
+        self.n_drops = torch.zeros_like(start, dtype=torch.int64)
+        self.active = torch.ones_like(start, dtype=torch.bool)
 
     def iterate(self):
         self.iteration += 1
@@ -168,7 +161,7 @@ class _Run:
         if self.validation is None:
             score = training_score
         else:
-            score = evaluate(self.mixture, self.validation, self.options)
+            score = evaluate(self.mixture, self.validation, self.loss)
             self.history.validation_score.append(score.tolist())
         self.history.training_score.append(training_score.tolist())
         self.history.learning_rate.append([group["lr"] for group in self.optimizer.param_groups])
@@ -193,8 +186,7 @@ class _Run:
 
     def _step(self, index):
         batch = self.rows[index]
-        batch = Rows(self._add_noise(batch.x, index), batch.weight, batch.allowed)
-        loss = _losses(self.mixture, batch, self.options).mean(1)
+        loss = self.loss(self.mixture.restart_log_joint(self._add_noise(batch.x, index)), batch).mean(1)
         self.table.differentiate(loss.sum())
         finite = self.table.limit_gradient(_MAX_GRADIENT_NORM) & loss.detach().isfinite()
         self.optimizer.step()
@@ -232,7 +224,7 @@ class _Run:
             return
         self.n_drops += chosen
         self.idle[chosen] = 0
-        self.active &= self.n_drops < _N_STEP_SIZES
+        self.active &= self.n_drops < self.options.n_step_sizes
         self.table.copy_rows(self.best_state, self.table.values, chosen)
         for group, hit in zip(self.optimizer.param_groups, chosen.tolist(), strict=True):
             if hit:

@@ -10,16 +10,33 @@ repel each other where only the joint likelihood would let them overlap.
 import torch
 
 
-def mixture_loss(log_joint, weight, allowed=None, *, supervised_weight=1.0, unlabelled_weight=1.0):
+def assigned_loss(log_joint, rows):
+    r"""Negative expected log-likelihood :math:`-\sum_k r_k \log [w_k p(x \mid k)]` under given responsibilities.
+
+    The surrogate of expectation-maximisation: each component learns the rows that it has been given.
+
+    Parameters
+    ----------
+    log_joint : Tensor of shape (R, N, K)
+    rows : Rows
+        Their `weight` and `resp` are used.
+
+    Returns
+    -------
+    Tensor of shape (R, N)
+        Loss of each row, in nats.
+    """
+    return -rows.weight * (rows.resp.transpose(0, 1) * log_joint).sum(-1)
+
+
+def mixture_loss(log_joint, rows, *, supervised_weight=1.0, unlabelled_weight=1.0):
     """Negative weighted log-likelihood of labelled and unlabelled rows.
 
     Parameters
     ----------
     log_joint : Tensor of shape (R, N, K)
-    weight : Tensor of shape (N,)
-        Weights of the rows.
-    allowed : bool Tensor of shape (N, K), default=None
-        Components that each row's label allows. None means no labels.
+    rows : Rows
+        Their `weight` and `allowed` are used.
     supervised_weight : float, default=1.0
         Weight of the labelled rows' discriminative term.
     unlabelled_weight : float, default=1.0
@@ -31,9 +48,10 @@ def mixture_loss(log_joint, weight, allowed=None, *, supervised_weight=1.0, unla
         Loss of each row, in nats.
     """
     log_prob = log_joint.logsumexp(-1)
+    weight, allowed = rows.weight, rows.allowed
     if allowed is None:
         return -weight * unlabelled_weight * log_prob
     log_prob_label = log_joint.masked_fill(~allowed, -torch.inf).logsumexp(-1)
-    row_weight = torch.where(allowed.all(-1), unlabelled_weight, 1.0) * weight
+    row_weight = torch.where(allowed.all(-1), weight * unlabelled_weight, weight)
     log_label_given_row = log_prob_label - log_prob
     return -row_weight * log_prob_label - supervised_weight * weight * log_label_given_row

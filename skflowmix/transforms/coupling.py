@@ -68,6 +68,7 @@ def _reading_order(kept, moved):
     """The permutation that puts concatenated (kept, moved) features back; None if both are slices."""
     if isinstance(kept, slice) and isinstance(moved, slice):
         return None
-    both = [*range(len(kept) + len(moved))]
-    places = [*(both[kept] if isinstance(kept, slice) else kept), *(both[moved] if isinstance(moved, slice) else moved)]
-    return sorted(both, key=places.__getitem__)
+    places = [
+        place for part in (kept, moved) for place in (range(part.start, part.stop) if isinstance(part, slice) else part)
+    ]
+    return sorted(range(len(places)), key=places.__getitem__)

@@ -35,6 +35,14 @@ def weighted_moments(x, weight):
     return mean, (share * centred).mT @ centred
 
 
+def _strict_lower(entries, n_features):
+    """Matrices (C, D, D) that hold entries (C, D (D - 1) / 2) below the diagonal and zeros elsewhere."""
+    rows, columns = torch.tril_indices(n_features, n_features, -1, device=entries.device)
+    matrix = entries.new_zeros(len(entries), n_features, n_features)
+    matrix[:, rows, columns] = entries
+    return matrix
+
+
 class _WhitenedAffine(Transform):
     """`z = A W (x - location) + shift`, with W and location set from data and A, shift learned."""
 
@@ -120,10 +128,10 @@ class TriangularAffine(_WhitenedAffine):
     def __init__(self, n_components, n_features, *, reg_covar=1e-6):
         super().__init__(n_components, n_features, reg_covar=reg_covar)
         self.log_diagonal = nn.Parameter(torch.zeros(n_components, n_features))
-        self.lower = nn.Parameter(torch.zeros(n_components, n_features, n_features))
+        self.lower = nn.Parameter(torch.zeros(n_components, n_features * (n_features - 1) // 2))
 
     def _learned(self):
-        matrix = self.lower.tril(-1) + torch.diag_embed(self.log_diagonal.exp())
+        matrix = _strict_lower(self.lower, self.log_diagonal.shape[1]) + torch.diag_embed(self.log_diagonal.exp())
         return matrix, self.log_diagonal.sum(1, keepdim=True)
 
     def _reset_learned(self):
@@ -171,14 +179,16 @@ class LULinear(Transform):
 
     def __init__(self, n_components, n_features):
         super().__init__()
-        self.lower = nn.Parameter(torch.zeros(n_components, n_features, n_features))
-        self.upper = nn.Parameter(torch.zeros(n_components, n_features, n_features))
+        self.lower = nn.Parameter(torch.zeros(n_components, n_features * (n_features - 1) // 2))
+        self.upper = nn.Parameter(torch.zeros(n_components, n_features * (n_features - 1) // 2))
         self.log_diagonal = nn.Parameter(torch.zeros(n_components, n_features))
         self.shift = nn.Parameter(torch.zeros(n_components, 1, n_features))
 
     def _factors(self):
-        eye = torch.eye(self.lower.shape[1], dtype=self.lower.dtype, device=self.lower.device)
-        return self.lower.tril(-1) + eye, self.upper.triu(1) + torch.diag_embed(self.log_diagonal.exp())
+        n_features = self.log_diagonal.shape[1]
+        eye = torch.eye(n_features, dtype=self.lower.dtype, device=self.lower.device)
+        upper = _strict_lower(self.upper, n_features).mT + torch.diag_embed(self.log_diagonal.exp())
+        return _strict_lower(self.lower, n_features) + eye, upper
 
     def forward(self, x):
         lower, upper = self._factors()

@@ -42,7 +42,7 @@ class SplineMap(ScalarMap):
         """Positions of the knots, from -bound to bound: (C, n_bins, D, N) -> (C, n_bins + 1, D, N)."""
         share = _MIN_BIN + (1 - _MIN_BIN * self.n_bins) * raw.softmax(1)
         inner = share[:, :-1].cumsum(1) * (2 * self.bound) - self.bound
-        edge = torch.full_like(inner[:, :1], self.bound)
+        edge = torch.full_like(share[:, :1], self.bound)
         return torch.cat([-edge, inner, edge], 1)
 
     def _bins(self, raw, value, by_height):

@@ -1,0 +1,155 @@
+"""What the layout promises: imports point one way, files are short, and nothing global is touched."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skflowmix
+
+PACKAGE = Path(skflowmix.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+MAX_LINES = 350
+
+LAYERS = [
+    {"_version"},
+    {"nets"},
+    {"transforms"},
+    {"bases"},
+    {"flows"},
+    {"mixture"},
+    {"training", "initialization", "bridge"},
+    {"estimators"},
+    {"__init__"},
+]
+RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
+MAY_IMPORT_SKLEARN = {"estimators", "bridge", "initialization"}
+
+
+def part_of(path):
+    """The entry of the package's folder that a file belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def module_of(path):
+    return ("skflowmix", *path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def imported_modules(path):
+    """Absolute dotted names that a file imports; `from . import name` counts as the name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = list(module_of(path)[: -node.level]) if node.level else []
+            base += node.module.split(".") if node.module else []
+            if base == ["skflowmix"]:
+                yield from (f"skflowmix.{alias.name}" for alias in node.names)
+            else:
+                yield ".".join(base)
+
+
+def own_imports(path):
+    return {name.split(".")[1] for name in imported_modules(path) if name.startswith("skflowmix.")}
+
+
+each_file = pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
+
+
+def test_every_module_has_a_layer():
+    assert {part_of(path) for path in FILES} == set(RANK)
+
+
+def test_the_walk_sees_imports():
+    assert own_imports(PACKAGE / "transforms" / "coupling.py") == {"nets", "transforms"}
+    assert {"estimators", "_version"} <= own_imports(PACKAGE / "__init__.py")
+
+
+@each_file
+def test_imports_point_one_way(path):
+    part = part_of(path)
+    wrong = {name for name in own_imports(path) - {part} if RANK[name] >= RANK[part]}
+    assert wrong == set(), f"{part} may not import {sorted(wrong)}"
+
+
+@each_file
+def test_only_the_outer_layers_import_scikit_learn(path):
+    imports = {name.split(".")[0] for name in imported_modules(path)}
+    assert "sklearn" not in imports or part_of(path) in MAY_IMPORT_SKLEARN
+
+
+@each_file
+def test_file_is_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+def test_there_is_no_drawer_for_everything():
+    assert not [path for path in FILES if path.stem.strip("_") in {"utils", "util", "helpers", "common", "misc"}]
+
+
+GLOBAL_STATE = """
+import os, random, sys, warnings
+import numpy as np, torch
+
+def found():
+    return {
+        "torch generator": torch.get_rng_state().tolist(),
+        "numpy generator": [str(part) for part in np.random.get_state()],
+        "python generator": random.getstate(),
+        "default dtype": torch.get_default_dtype(),
+        "default device": torch.get_default_device(),
+        "threads": (torch.get_num_threads(), torch.get_num_interop_threads()),
+        "matmul precision": torch.get_float32_matmul_precision(),
+        "cudnn": (torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "gradients": torch.is_grad_enabled(),
+        "anomaly detection": torch.is_anomaly_enabled(),
+        "floating point errors": np.geterr(),
+        "print options": np.get_printoptions(),
+        "warnings": list(warnings.filters),
+        "environment": dict(os.environ),
+        "folder": (os.getcwd(), sorted(os.listdir())),
+    }
+
+def assert_unchanged(before, action):
+    after = found()
+    changed = [name for name in before if after[name] != before[name]]
+    assert not changed, f"{action} changed {changed}"
+"""
+
+IMPORT = """
+import sklearn.mixture, sklearn.semi_supervised, sklearn.utils.estimator_checks
+before = found()
+import skflowmix
+assert_unchanged(before, "importing skflowmix")
+"""
+
+FIT = """
+torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # makes torch import sympy, which changes the filters
+warnings.simplefilter("ignore")
+X = np.random.RandomState(0).standard_normal((60, 2))
+for default, dtype, n_threads in [("float32", "float32", 1), ("float64", "float32", 2), ("float32", "float64", 1)]:
+    torch.set_default_dtype(getattr(torch, default))
+    torch.set_num_threads(n_threads)
+    before = found()
+    model = skflowmix.FlowMixtureDensity(
+        2, max_iter=2, n_layers=1, hidden_layer_sizes=(8,), dtype=dtype, device="cpu", random_state=0
+    )
+    model.fit(X).score_samples(X)
+    model.sample(5)
+    assert_unchanged(before, f"fitting in {dtype} where {default} is the default")
+"""
+
+
+def test_import_and_fit_are_silent_and_leave_global_state_alone(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-c", GLOBAL_STATE + IMPORT + FIT],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(PACKAGE.parent), "PATH": "", "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert (result.stdout, result.stderr) == ("", "")

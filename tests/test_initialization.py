@@ -1,0 +1,170 @@
+"""First responsibilities: an initialiser is tested by being in `INITIALIZERS`."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
+
+from skflowmix.bases import Normal
+from skflowmix.flows import make_flow
+from skflowmix.initialization import INITIALIZERS, gaussian, one_hot
+from skflowmix.mixture import FlowMixture
+
+every_initializer = pytest.mark.parametrize("name", INITIALIZERS)
+
+MEANS = np.array([[0.0, 0.0], [30.0, 0.0], [0.0, 30.0]])
+COVARIANCES = np.array([[[0.01, 0.0], [0.0, 1.0]], [[1.0, 0.8], [0.8, 1.0]], [[4.0, -1.0], [-1.0, 0.5]]])
+SIZES = (100, 200, 300)
+FINDS_NO_CLUSTERS = {"random"}
+DRAWS_ITS_CENTRES_BY_WEIGHT_ALONE = {"random_from_data"}
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    """Rows of three well-separated normal clusters of different scales and shapes, and their clusters."""
+    random_state = np.random.RandomState(0)
+    parts = [
+        random_state.multivariate_normal(mean, cov, size)
+        for mean, cov, size in zip(MEANS, COVARIANCES, SIZES, strict=True)
+    ]
+    return np.concatenate(parts), np.repeat(range(3), SIZES)
+
+
+def responsibilities(name, X, labels, seed=0):
+    """Unit weights, but where only weights can tell the initialiser to draw a row of each cluster."""
+    weight = np.ones(len(X))
+    if name in DRAWS_ITS_CENTRES_BY_WEIGHT_ALONE:
+        weight[np.unique(labels, return_index=True)[1]] = 1e12
+    return INITIALIZERS[name](X, 3, weight, np.random.RandomState(seed))
+
+
+def global_generators():
+    return str(np.random.get_state()), torch.get_rng_state().tolist()  # noqa: NPY002
+
+
+def started(X, resp):
+    mixture = FlowMixture(make_flow("affine", resp.shape[1], 2), Normal(resp.shape[1], 2), resp.shape[1]).double()
+    mixture.initialize(torch.as_tensor(X), torch.as_tensor(resp))
+    affine = mixture.flow.transforms[0]
+    unwhitening = np.linalg.inv(affine.whitening.numpy())
+    return mixture, affine.location[:, 0].numpy(), unwhitening @ unwhitening.swapaxes(1, 2)
+
+
+@pytest.mark.parametrize("name", sorted(set(INITIALIZERS) - FINDS_NO_CLUSTERS))
+def test_recovers_the_scales_of_known_clusters(name, blobs):
+    X, labels = blobs
+    mixture, location, covariance = started(X, responsibilities(name, X, labels))
+    match = np.linalg.norm(location[:, None] - MEANS, axis=2).argmin(0)
+    assert sorted(match) == [0, 1, 2]
+    own = np.stack([np.cov(X[labels == k].T, ddof=0) for k in range(3)])
+    pooled = np.average(own, axis=0, weights=SIZES)
+    for k, size in enumerate(SIZES):
+        np.testing.assert_allclose(location[match[k]], X[labels == k].mean(0), atol=1e-6)
+        np.testing.assert_allclose(covariance[match[k]], (size * own[k] + pooled) / (size + 1), rtol=1e-4, atol=1e-5)
+        root = np.linalg.inv(np.linalg.cholesky(COVARIANCES[k] + pooled / size))
+        np.testing.assert_allclose(root @ covariance[match[k]] @ root.T, np.eye(2), atol=5 * np.sqrt(2 / size))
+    weights = mixture.log_weights()[0].exp().detach().numpy()
+    np.testing.assert_allclose(weights[match], np.array(SIZES) / sum(SIZES), rtol=1e-6)
+
+
+def test_random_starts_every_component_near_the_gaussian_of_all_rows(blobs):
+    X, labels = blobs
+    _, location, covariance = started(X, responsibilities("random", X, labels))
+    root = np.linalg.inv(np.linalg.cholesky(np.cov(X.T)))
+    np.testing.assert_allclose((location - X.mean(0)) @ root.T, 0, atol=0.2)
+    np.testing.assert_allclose(root @ covariance @ root.T, np.stack([np.eye(2)] * 3), atol=0.2)
+
+
+@every_initializer
+@pytest.mark.parametrize("n_components", [2, 5])
+@pytest.mark.parametrize("n_features", [1, 4])
+def test_responsibilities_are_distributions(name, n_components, n_features):
+    random_state = np.random.RandomState(0)
+    X, weight = random_state.standard_normal((50, n_features)), random_state.uniform(0.1, 3, 50)
+    resp = INITIALIZERS[name](X, n_components, weight, random_state)
+    assert resp.shape == (50, n_components)
+    assert (resp >= 0).all()
+    np.testing.assert_allclose(resp.sum(1), 1, rtol=1e-12)
+    assert (resp.sum(0) > 0).all()
+
+
+@every_initializer
+def test_same_seed_gives_the_same_responsibilities_and_leaves_global_generators_alone(name, blobs):
+    X, labels = blobs
+    before = global_generators()
+    first, second = (responsibilities(name, X, labels, seed=1) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert global_generators() == before
+
+
+@every_initializer
+def test_as_many_components_as_rows(name):
+    X = np.array([[0.0], [1.0], [10.0]])
+    resp = INITIALIZERS[name](X, 3, np.ones(3), np.random.RandomState(0))
+    assert resp.shape == (3, 3)
+    assert np.isfinite(resp).all()
+
+
+def test_weight_is_repetition_for_gmm(monkeypatch):
+    random_state = np.random.RandomState(0)
+    labels = np.repeat([0, 1], 40)
+    X = random_state.standard_normal((80, 2)) + 1.5 * labels[:, None]
+    times = random_state.randint(1, 5, 80)
+
+    def halves(X, n_components, weight, random_state):
+        return one_hot((X.sum(1) > 1).astype(int), 2)
+
+    monkeypatch.setattr(gaussian, "kmeans", halves)
+    weighted = INITIALIZERS["gmm"](X, 2, times.astype(float), random_state)
+    repeated = INITIALIZERS["gmm"](np.repeat(X, times, axis=0), 2, np.ones(times.sum()), random_state)
+    np.testing.assert_allclose(np.repeat(weighted, times, axis=0), repeated, rtol=1e-9, atol=1e-12)
+    unweighted = INITIALIZERS["gmm"](X, 2, np.ones(80), random_state)
+    assert np.abs(weighted - unweighted).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["kmeans", "gmm"])
+def test_weight_is_repetition_on_clear_clusters(name, blobs):
+    X, labels = blobs
+    times = np.random.RandomState(1).randint(1, 4, len(X))
+    weighted = INITIALIZERS[name](X, 3, times.astype(float), np.random.RandomState(0)).argmax(1)
+    repeated = INITIALIZERS[name](np.repeat(X, times, axis=0), 3, np.ones(times.sum()), np.random.RandomState(0))
+    assert adjusted_rand_score(np.repeat(weighted, times), repeated.argmax(1)) == 1
+    assert adjusted_rand_score(weighted, labels) == 1
+
+
+def test_weights_move_the_clusters_of_kmeans():
+    X = np.array([[0.0], [1.0], [3.0]])
+    heavy_left, heavy_right = (
+        INITIALIZERS["kmeans"](X, 2, np.array(weight), np.random.RandomState(0)).argmax(1)
+        for weight in ([100.0, 100.0, 1.0], [1.0, 100.0, 100.0])
+    )
+    assert heavy_left[1] == heavy_left[2]
+    assert heavy_right[0] == heavy_right[1]
+
+
+def test_random_from_data_never_draws_rows_of_no_weight():
+    X, weight = np.arange(10.0)[:, None], np.zeros(10)
+    weight[[2, 7]] = 1
+    for seed in range(5):
+        labels = INITIALIZERS["random_from_data"](X, 2, weight, np.random.RandomState(seed)).argmax(1)
+        assert len(set(labels[:5])) == len(set(labels[5:])) == 1
+        assert labels[0] != labels[9]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gmm_is_about_as_likely_as_scikit_learns(seed):
+    random_state = np.random.RandomState(seed)
+    centres = np.array([[0, 0], [7, 0], [3, 12]])
+    X = np.concatenate([random_state.standard_normal((150, 2)) * [1, 3] + centre for centre in centres])
+    resp = INITIALIZERS["gmm"](X, 3, np.ones(len(X)), np.random.RandomState(seed))
+    mixture, _, _ = started(X, resp)
+    peer = GaussianMixture(3, random_state=seed).fit(X)
+    assert mixture.log_prob(torch.as_tensor(X)).mean().item() > peer.score(X) - 0.01
+
+
+def test_gmm_keeps_the_floor_of_the_scales():
+    X = np.repeat([[0.0, 0.0], [1.0, 1.0]], 10, axis=0)
+    resp = INITIALIZERS["gmm"](X, 2, np.ones(20), np.random.RandomState(0))
+    np.testing.assert_allclose(np.sort(resp, axis=1), np.tile([0.0, 1.0], (20, 1)), atol=1e-12)
+    assert len(set(resp[:10].argmax(1))) == len(set(resp[10:].argmax(1))) == 1

@@ -1,0 +1,155 @@
+"""The loss against what it is defined to be."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import logsumexp
+
+from skflowmix.training import mixture_loss
+
+shapes = {"n_rows": st.integers(1, 8), "n_components": st.integers(2, 5), "seed": st.integers(0, 1000)}
+
+
+def random_log_joint(n_rows, n_components, seed, n_restarts=2, scale=5.0):
+    generator = torch.Generator().manual_seed(seed)
+    draw = torch.randn((n_restarts, n_rows, n_components), generator=generator, dtype=torch.float64)
+    return scale * draw, generator
+
+
+def flow_gradients(mixture, loss):
+    return torch.autograd.grad(loss, list(mixture.parameters()))
+
+
+def test_surrogate_of_em_has_the_likelihoods_gradient(make_mixture):
+    mixture = make_mixture("nsf", n_restarts=2)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn((30, 2), generator=generator, dtype=torch.float64)
+    weight = torch.rand(30, generator=generator, dtype=torch.float64)
+    log_joint = mixture.restart_log_joint(x)
+    resp = log_joint.detach().softmax(-1)
+    surrogate = -(weight * (resp * log_joint).sum(-1)).sum()
+    expected = flow_gradients(mixture, surrogate)
+    gradients = flow_gradients(mixture, mixture_loss(mixture.restart_log_joint(x), weight).sum())
+    torch.testing.assert_close(gradients, expected, rtol=1e-10, atol=1e-10)
+
+
+@given(**shapes, scale=st.floats(0.1, 1e3))
+@settings(deadline=None, max_examples=20)
+def test_loss_without_labels_is_the_weighted_log_likelihood(n_rows, n_components, seed, scale):
+    log_joint, generator = random_log_joint(n_rows, n_components, seed, scale=scale)
+    weight = torch.rand(n_rows, generator=generator, dtype=torch.float64)
+    expected = -weight.numpy() * logsumexp(log_joint.numpy(), -1)
+    np.testing.assert_allclose(mixture_loss(log_joint, weight), expected, rtol=1e-12, atol=1e-12)
+
+
+@given(**shapes, supervised_weight=st.floats(0, 10), unlabelled_weight=st.floats(0, 10))
+@settings(deadline=None, max_examples=20)
+def test_labelled_rows_give_class_likelihood_and_discriminative_term(
+    n_rows, n_components, seed, supervised_weight, unlabelled_weight
+):
+    log_joint, generator = random_log_joint(n_rows, n_components, seed)
+    weight = torch.rand(n_rows, generator=generator, dtype=torch.float64)
+    component_class = torch.arange(n_components) // 2 if n_components > 2 else torch.arange(2)
+    label = component_class[torch.randint(n_components, (n_rows,), generator=generator)]
+    loss = mixture_loss(
+        log_joint,
+        weight,
+        label[:, None] == component_class,
+        supervised_weight=supervised_weight,
+        unlabelled_weight=unlabelled_weight,
+    )
+    joint = log_joint.numpy()
+    for row in range(n_rows):
+        log_class = logsumexp(joint[:, row][:, (component_class == label[row]).numpy()], 1)
+        log_posterior = log_class - logsumexp(joint[:, row], 1)
+        expected = -weight[row].item() * (log_class + supervised_weight * log_posterior)
+        np.testing.assert_allclose(loss[:, row], expected, rtol=1e-10, atol=1e-10)
+
+
+def test_each_class_learns_as_if_alone_without_the_discriminative_term(make_mixture):
+    mixture = make_mixture("realnvp", 3)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn((30, 2), generator=generator, dtype=torch.float64)
+    label = torch.arange(30) % 3
+    allowed = torch.nn.functional.one_hot(label).bool()
+    weight = torch.ones(30, dtype=torch.float64)
+    loss = mixture_loss(mixture.restart_log_joint(x), weight, allowed, supervised_weight=0.0)
+    per_class = mixture.log_joint(x)[range(30), label]
+    torch.testing.assert_close(loss[0], -per_class, rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(
+        flow_gradients(mixture, loss.sum()), flow_gradients(mixture, -per_class.sum()), rtol=1e-11, atol=1e-11
+    )
+
+
+@given(**shapes, labels=st.booleans())
+@settings(deadline=None, max_examples=20)
+def test_integer_weight_is_repetition(n_rows, n_components, seed, labels):
+    log_joint, generator = random_log_joint(n_rows, n_components, seed)
+    log_joint.requires_grad_()
+    times = torch.randint(1, 4, (n_rows,), generator=generator)
+    allowed = None
+    if labels:
+        allowed = torch.rand((n_rows, n_components), generator=generator) < 0.6
+        allowed[range(n_rows), torch.randint(n_components, (n_rows,), generator=generator)] = True
+    weighted = mixture_loss(log_joint, times.double(), allowed, supervised_weight=0.7, unlabelled_weight=0.3).sum()
+    repeated = mixture_loss(
+        log_joint.repeat_interleave(times, 1),
+        torch.ones(int(times.sum()), dtype=torch.float64),
+        None if allowed is None else allowed.repeat_interleave(times, 0),
+        supervised_weight=0.7,
+        unlabelled_weight=0.3,
+    ).sum()
+    torch.testing.assert_close(weighted, repeated, rtol=1e-12, atol=1e-12)
+    gradients = [torch.autograd.grad(total, log_joint) for total in (weighted, repeated)]
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
+
+
+@given(**shapes, supervised_weight=st.floats(0, 10), unlabelled_weight=st.floats(0, 10))
+@settings(deadline=None, max_examples=20)
+def test_unlabelled_rows_among_labelled_ones_give_the_plain_term(
+    n_rows, n_components, seed, supervised_weight, unlabelled_weight
+):
+    log_joint, generator = random_log_joint(n_rows + 1, n_components, seed)
+    weight = torch.rand(n_rows + 1, generator=generator, dtype=torch.float64)
+    allowed = torch.ones((n_rows + 1, n_components), dtype=torch.bool)
+    allowed[0, 1:] = False
+    options = {"supervised_weight": supervised_weight, "unlabelled_weight": unlabelled_weight}
+    loss = mixture_loss(log_joint, weight, allowed, **options)
+    plain = mixture_loss(log_joint[:, 1:], weight[1:], **options)
+    torch.testing.assert_close(loss[:, 1:], plain, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        plain, unlabelled_weight * mixture_loss(log_joint[:, 1:], weight[1:]), rtol=1e-12, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_gradients_stay_finite_where_a_labels_components_are_hopeless(dtype, scale):
+    log_joint = scale * torch.tensor([[[-10.0, 0.0, 1.0], [-1e3, 0.0, 0.0]]], dtype=dtype)
+    log_joint.requires_grad_()
+    allowed = torch.tensor([[True, False, False]]).expand(2, 3)
+    loss = mixture_loss(log_joint, torch.ones(2, dtype=dtype), allowed)
+    (gradient,) = torch.autograd.grad(loss.sum(), log_joint)
+    assert loss.isfinite().all()
+    assert gradient.isfinite().all()
+    assert (gradient[..., 0] < 0).all()
+
+
+@given(n_rows=st.integers(1, 8), n_components=st.integers(1, 5), seed=st.integers(0, 1000))
+@settings(deadline=None, max_examples=20)
+def test_elbo_is_a_bound_that_the_exact_posterior_attains(make_mixture, n_rows, n_components, seed):
+    mixture = make_mixture("affine", n_components, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn((n_rows, 2), generator=generator, dtype=torch.float64)
+    log_joint, log_prob = mixture.log_joint(x), mixture.log_prob(x)
+
+    def elbo(log_q):
+        return (log_q.exp() * (log_joint - log_q)).sum(1)
+
+    any_q = torch.randn((n_rows, n_components), generator=generator, dtype=torch.float64).log_softmax(1)
+    assert (elbo(any_q) <= log_prob + 1e-12).all()
+    torch.testing.assert_close(elbo(mixture.log_resp(x)), log_prob, rtol=1e-12, atol=1e-12)
+    weight = torch.ones(n_rows, dtype=torch.float64)
+    torch.testing.assert_close(-mixture_loss(log_joint[None], weight)[0], log_prob, rtol=1e-13, atol=1e-13)

@@ -1,0 +1,24 @@
+"""scikit-learn's own checks of the estimators, none of them expected to fail."""
+
+import os
+from unittest import SkipTest
+
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
+
+CHEAP = {"n_components": 2, "n_layers": 1, "hidden_layer_sizes": (8,), "max_iter": 5}
+
+
+@pytest.mark.filterwarnings("ignore:The fit still improved after max_iter:sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks([FlowMixtureClustering(**CHEAP), FlowMixtureDensity(**CHEAP), FlowMixtureClassifier(**CHEAP)])
+def test_estimator_passes_the_check(estimator, check, device):
+    pytest.importorskip("pandas")
+    try:
+        check(clone(estimator).set_params(device=device))
+    except SkipTest as reason:
+        if os.environ.get("SCIPY_ARRAY_API") == "1":
+            pytest.fail(f"skipped although everything that the checks need is here: {reason}")
+        raise

@@ -1,0 +1,419 @@
+"""The training loop, its promise of a finite best state above all."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from skflowmix.bases import Normal
+from skflowmix.flows import make_flow
+from skflowmix.mixture import FlowMixture
+from skflowmix.training import Rows, TrainingOptions, loop, train
+from skflowmix.training.loop import evaluate
+from skflowmix.training.parameter_table import ParameterTable
+
+N_ROWS, BATCH = 128, 64
+STEPS_PER_ITERATION = 10
+NEVER = 10**6
+
+
+def seeded(seed=0, device="cpu"):
+    return torch.Generator(device).manual_seed(seed)
+
+
+def banana(n_rows=N_ROWS, n_features=2, seed=0):
+    x = torch.randn((n_rows, n_features), generator=seeded(seed), dtype=torch.float64)
+    x[:, -1] = 0.3 * x[:, -1] + x[:, 0] ** 2
+    return Rows(x, torch.ones(n_rows, dtype=torch.float64))
+
+
+def gaussian_start(rows, n_components=2, *, preset="nsf", seed=0, base=Normal):
+    generator = seeded(seed)
+    n_features = rows.x.shape[1]
+    flow = make_flow(preset, n_components, n_features, n_layers=2, hidden_layer_sizes=(8,), generator=generator)
+    mixture = FlowMixture(flow, base(n_components, n_features), n_components).double()
+    mixture.initialize(rows.x, torch.rand((len(rows), n_components), generator=generator, dtype=torch.float64))
+    return mixture
+
+
+def options(**changes):
+    return TrainingOptions(**{"max_iter": 5, "batch_size": BATCH, "n_iter_no_change": NEVER} | changes)
+
+
+def state(mixture):
+    return copy.deepcopy(mixture.state_dict())
+
+
+def assert_same_state(mixture, expected, **tolerance):
+    for name, tensor in mixture.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], **{"rtol": 0, "atol": 0} | tolerance)
+
+
+POISONS = {
+    "NaN loss": lambda log_prob, mask: log_prob.masked_fill(mask, torch.nan),
+    "infinite loss": lambda log_prob, mask: log_prob.masked_fill(mask, torch.inf),
+    "zero density": lambda log_prob, mask: log_prob.masked_fill(mask, -torch.inf),
+    "NaN gradient": lambda log_prob, mask: _with_gradient(log_prob, mask, torch.nan),
+    "infinite gradient": lambda log_prob, mask: _with_gradient(log_prob, mask, torch.inf),
+}
+
+
+def _with_gradient(log_prob, mask, value):
+    log_prob.register_hook(lambda gradient: gradient.masked_fill(mask, value))
+    return log_prob
+
+
+class PoisonedNormal(Normal):
+    """A base that spoils some steps, or raises an exception in them, for some of its components."""
+
+    def __init__(self, n_components, n_features, *, steps, poison, components=slice(None)):
+        super().__init__(n_components, n_features)
+        self.steps, self.poison, self.components, self.n_steps = steps, poison, components, 0
+
+    def log_prob(self, z):
+        log_prob = super().log_prob(z)
+        if not torch.is_grad_enabled():
+            return log_prob
+        self.n_steps += 1
+        if self.n_steps not in self.steps:
+            return log_prob
+        mask = torch.zeros_like(log_prob, dtype=torch.bool)
+        mask[self.components] = True
+        return self.poison(log_prob, mask)
+
+
+class UnscorableNormal(Normal):
+    """A base whose k-th evaluation, the start's being the first, gives NaN."""
+
+    def __init__(self, n_components, n_features, *, evaluation):
+        super().__init__(n_components, n_features)
+        self.evaluation, self.n_evaluations = evaluation, 0
+
+    def log_prob(self, z):
+        log_prob = super().log_prob(z)
+        self.n_evaluations += not torch.is_grad_enabled()
+        spoilt = not torch.is_grad_enabled() and self.n_evaluations == self.evaluation
+        return torch.full_like(log_prob, torch.nan) if spoilt else log_prob
+
+
+@pytest.mark.parametrize("preset", ["realnvp", "nsf"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_training_raises_the_score_of_new_rows(preset, dtype, device):
+    rows, new = (Rows(r.x.to(device, dtype), r.weight.to(device, dtype)) for r in (banana(400), banana(400, seed=1)))
+    mixture = gaussian_start(banana(400), preset=preset).to(device, dtype)
+    before = evaluate(mixture, new, options()).item()
+    train(mixture, rows, options(max_iter=8, learning_rate=3e-2), generator=seeded(device=device))
+    assert evaluate(mixture, new, options()).item() > before + 0.3
+    assert {parameter.dtype for parameter in mixture.parameters()} == {dtype}
+
+
+def test_one_feature_can_be_learned():
+    x = torch.randn((300, 1), generator=seeded(), dtype=torch.float64).exp()
+    rows = Rows(x, torch.ones(300, dtype=torch.float64))
+    mixture = gaussian_start(rows, 1)
+    before = evaluate(mixture, rows, options()).item()
+    train(mixture, rows, options(max_iter=8, learning_rate=3e-2), generator=seeded())
+    assert evaluate(mixture, rows, options()).item() > before + 0.2
+
+
+@pytest.mark.parametrize("preset", ["realnvp", "nsf"])
+@pytest.mark.parametrize("with_validation", [False, True])
+def test_restarts_in_one_stack_end_where_each_ends_alone(preset, with_validation):
+    rows = banana()
+    validation = banana(60, seed=1) if with_validation else None
+    starts = [gaussian_start(rows, preset=preset, seed=seed) for seed in range(3)]
+    chosen = options(max_iter=8, n_iter_no_change=1, learning_rate=0.1, noise=0.01)
+    stack = FlowMixture.stack(starts)
+    scores, converged, history = train(stack, rows, chosen, validation=validation, generator=seeded())
+    alone = [train(start, rows, chosen, validation=validation, generator=seeded()) for start in starts]
+    np.testing.assert_allclose(scores, [score for (score,), _, _ in alone], rtol=1e-8)
+    assert converged == all(one_converged for _, one_converged, _ in alone)
+    assert len(history.training_score) == max(len(one.training_score) for _, _, one in alone)
+    assert len({str(one.learning_rate) for _, _, one in alone}) > 1, "the restarts should not all be slowed down alike"
+    for index, start in enumerate(starts):
+        assert_same_state(stack.restart(index), start.state_dict(), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("poison", POISONS)
+def test_step_that_is_not_finite_is_rolled_back(poison):
+    rows = banana()
+    bad = {STEPS_PER_ITERATION + 3, 3 * STEPS_PER_ITERATION}
+    mixture = gaussian_start(rows, base=lambda c, d: PoisonedNormal(c, d, steps=bad, poison=POISONS[poison]))
+    start = evaluate(mixture, rows, options()).item()
+    (score,), converged, history = train(
+        mixture, rows, options(learning_rate=0.01), validation=rows, generator=seeded()
+    )
+    assert history.n_rollbacks == 2
+    np.testing.assert_allclose(np.ravel(history.learning_rate), [0.01, 0.01, 0.002, 0.0004, 0.0004], rtol=1e-12)
+    assert not converged
+    assert all(parameter.isfinite().all() for parameter in mixture.parameters())
+    assert score > start
+    assert score == pytest.approx(evaluate(mixture, rows, options()).item(), rel=1e-13)
+
+
+@pytest.mark.parametrize("poison", POISONS)
+@pytest.mark.parametrize("with_validation", [False, True])
+def test_fit_without_a_finite_step_returns_the_start(poison, with_validation):
+    rows = banana()
+    mixture = gaussian_start(rows, base=lambda c, d: PoisonedNormal(c, d, steps=range(NEVER), poison=POISONS[poison]))
+    before, start = state(mixture), evaluate(mixture, rows, options()).item()
+    (score,), _, history = train(
+        mixture, rows, options(max_iter=50), validation=rows if with_validation else None, generator=seeded()
+    )
+    assert history.n_rollbacks == len(history.training_score) == 3
+    assert score == pytest.approx(start, rel=1e-13)
+    assert_same_state(mixture, before)
+
+
+@pytest.mark.parametrize("poison", POISONS)
+def test_restart_that_fails_leaves_the_others_alone(poison):
+    rows = banana()
+    starts = [gaussian_start(rows, seed=seed) for seed in range(2)]
+    stack = FlowMixture.stack(starts)
+    stack.base = PoisonedNormal(4, 2, steps={13}, poison=POISONS[poison], components=slice(0, 2))
+    _, _, history = train(stack, rows, options(), validation=rows, generator=seeded())
+    train(starts[1], rows, options(), validation=rows, generator=seeded())
+    assert history.n_rollbacks == 1
+    np.testing.assert_allclose(history.learning_rate[-1], [1e-3, 5e-3])
+    assert_same_state(stack.restart(1), starts[1].state_dict(), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("evaluation", [1, 3])
+def test_validation_score_that_is_not_finite_is_never_the_best(evaluation):
+    rows = banana()
+    mixture = gaussian_start(rows, base=lambda c, d: UnscorableNormal(c, d, evaluation=evaluation))
+    (score,), _, history = train(mixture, rows, options(), validation=rows, generator=seeded())
+    assert history.n_rollbacks == (evaluation > 1)
+    assert math.isfinite(score)
+    assert score == pytest.approx(evaluate(mixture, rows, options()).item(), rel=1e-13)
+
+
+@pytest.mark.parametrize("learning_rate", [5e-3, 0.3, 1e3])
+def test_ends_in_the_best_validation_state(learning_rate):
+    rows, validation = banana(), banana(50, seed=1)
+    stack = FlowMixture.stack([gaussian_start(rows, seed=seed) for seed in range(2)])
+    start = evaluate(stack, validation, options()).tolist()
+    scores, _, history = train(
+        stack, rows, options(max_iter=10, learning_rate=learning_rate), validation=validation, generator=seeded()
+    )
+    np.testing.assert_allclose(scores, evaluate(stack, validation, options()), rtol=1e-12)
+    np.testing.assert_allclose(scores, np.nanmax([start, *history.validation_score], axis=0), rtol=1e-12)
+
+
+def test_stops_when_nothing_improves_enough():
+    rows = banana()
+    _, converged, history = train(
+        gaussian_start(rows), rows, options(max_iter=500, n_iter_no_change=4, tol=1e9), generator=seeded()
+    )
+    assert converged
+    assert len(history.training_score) == 3 * 4
+    np.testing.assert_allclose(np.ravel(history.learning_rate[::4]), [5e-3, 1e-3, 2e-4], rtol=1e-12)
+
+
+def test_stops_early_on_a_real_fit():
+    rows = banana()
+    _, converged, history = train(
+        gaussian_start(rows, preset="affine"),
+        rows,
+        options(max_iter=500, n_iter_no_change=1, tol=0.01),
+        generator=seeded(),
+    )
+    assert converged
+    assert len(history.training_score) < 500
+
+
+def test_max_iter_bounds_the_iterations():
+    rows = banana()
+    _, converged, history = train(gaussian_start(rows), rows, options(max_iter=3), generator=seeded())
+    assert not converged
+    assert len(history.training_score) == len(history.learning_rate) == 3
+    assert history.validation_score == []
+    assert not history.interrupted
+
+
+@pytest.mark.parametrize("step", [1, 2 * STEPS_PER_ITERATION + 5])
+def test_interrupt_keeps_the_best_state(step):
+    def interrupt(log_prob, mask):
+        raise KeyboardInterrupt
+
+    rows = banana()
+    mixture = gaussian_start(rows, base=lambda c, d: PoisonedNormal(c, d, steps={step}, poison=interrupt))
+    before = state(mixture)
+    (score,), converged, history = train(mixture, rows, options(), validation=rows, generator=seeded())
+    assert history.interrupted
+    assert not converged
+    assert len(history.validation_score) == (step - 1) // STEPS_PER_ITERATION
+    assert score == pytest.approx(evaluate(mixture, rows, options()).item(), rel=1e-13)
+    if step == 1:
+        assert_same_state(mixture, before)
+
+
+def test_other_exceptions_are_raised():
+    def fail(log_prob, mask):
+        raise ZeroDivisionError
+
+    rows = banana()
+    mixture = gaussian_start(rows, base=lambda c, d: PoisonedNormal(c, d, steps={1}, poison=fail))
+    with pytest.raises(ZeroDivisionError):
+        train(mixture, rows, options(), generator=seeded())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_same_seed_gives_the_same_bits(dtype, device):
+    rows = banana()
+    rows = Rows(rows.x.to(device, dtype), rows.weight.to(device, dtype))
+    states = []
+    for seed in (0, 0, 1):
+        mixture = gaussian_start(banana()).to(device, dtype)
+        train(mixture, rows, options(noise=0.01), generator=seeded(seed, device))
+        states.append(torch.cat([tensor.flatten() for tensor in mixture.state_dict().values()]))
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
+
+
+@pytest.mark.parametrize("default", [torch.float32, torch.float64])
+def test_torchs_global_state_is_left_as_found(default):
+    rows = banana()
+    mixture = gaussian_start(rows)
+
+    def found():
+        return (
+            torch.get_default_dtype(),
+            torch.get_num_threads(),
+            torch.is_grad_enabled(),
+            torch.get_rng_state().tolist(),
+        )
+
+    original = torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        before = found()
+        train(mixture, rows, options(noise=0.01), validation=rows, generator=seeded())
+        assert found() == before
+    finally:
+        torch.set_default_dtype(original)
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 3])
+def test_few_rows_end_in_a_finite_state(n_rows):
+    rows = banana(n_rows)
+    mixture = gaussian_start(rows)
+    train(mixture, rows, options(max_iter=10, learning_rate=0.1), generator=seeded())
+    assert all(parameter.isfinite().all() for parameter in mixture.parameters())
+
+
+def test_frozen_weights_stay():
+    rows = banana()
+    mixture = gaussian_start(rows)
+    mixture.logits.requires_grad_(False)
+    before = mixture.logits.clone()
+    train(mixture, rows, options(), generator=seeded())
+    assert torch.equal(mixture.logits, before)
+
+
+def test_labels_teach_components_their_class():
+    x = torch.randn((200, 2), generator=seeded(), dtype=torch.float64)
+    label = (x[:, 0] * x[:, 1] > 0).long()
+    allowed = torch.nn.functional.one_hot(label).bool()
+    rows = Rows(x, torch.ones(200, dtype=torch.float64), allowed)
+    mixture = gaussian_start(rows)
+    train(mixture, rows, options(max_iter=15, learning_rate=3e-2), generator=seeded())
+    assert (mixture.log_resp(x).argmax(1) == label).double().mean() > 0.9
+
+
+def test_evaluate_does_not_depend_on_its_chunks(monkeypatch):
+    rows = Rows(banana().x, torch.rand(N_ROWS, generator=seeded(), dtype=torch.float64))
+    mixture = FlowMixture.stack([gaussian_start(rows, seed=seed) for seed in range(2)])
+    whole = evaluate(mixture, rows, options())
+    expected = (rows.weight * mixture.restart_log_joint(rows.x).logsumexp(-1)).sum(1) / rows.weight.sum()
+    torch.testing.assert_close(whole, expected, rtol=1e-12, atol=1e-12)
+    monkeypatch.setattr(loop, "_EVALUATION_ROWS", 30)
+    torch.testing.assert_close(evaluate(mixture, rows, options()), whole, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_speaks_only_when_asked(capsys, verbose):
+    rows = banana()
+    train(gaussian_start(rows), rows, options(max_iter=2, verbose=verbose), generator=seeded())
+    printed = capsys.readouterr()
+    assert (len(printed.out.splitlines()) == 2) == verbose
+    assert printed.err == ""
+
+
+@pytest.fixture
+def stack(make_mixture):
+    return make_mixture("nsf", n_restarts=2)
+
+
+def test_table_keeps_values_and_parameters_are_views_of_it(stack):
+    before, x = state(stack), banana().x
+    table = ParameterTable(stack, 2)
+    assert_same_state(stack, before)
+    assert sum(values.numel() for values in table.values) == sum(p.numel() for p in stack.parameters())
+    expected = stack.restart(1).log_joint(x)
+    for values in table.values:
+        values[0] = 0.25
+    for parameter in stack.parameters():
+        own, other = parameter.chunk(2)
+        assert (own == 0.25).all()
+        assert not (other == 0.25).all()
+    torch.testing.assert_close(stack.restart_log_joint(x)[1], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_table_leaves_out_frozen_parameters(stack):
+    stack.logits.requires_grad_(False)
+    table = ParameterTable(stack, 2)
+    assert sum(values.numel() for values in table.values) == sum(p.numel() for p in stack.flow.parameters())
+    for values in table.values:
+        values.fill_(0.0)
+    assert stack.logits.any()
+
+
+def test_table_holds_the_gradients_of_each_restart(stack):
+    x = banana().x
+    table = ParameterTable(stack, 2)
+    expected = torch.autograd.grad(stack.restart_log_joint(x).sum(), list(stack.parameters()))
+    table.differentiate(stack.restart_log_joint(x).sum())
+    for restart, row in enumerate(table.rows()):
+        own = torch.cat([gradient.chunk(2)[restart].flatten() for gradient in expected])
+        assert sum(values.numel() for values in row) == own.numel()
+        found = torch.cat([values.grad for values in row])
+        torch.testing.assert_close(found.sort().values, own.sort().values, rtol=1e-12, atol=1e-12)
+    for values, gradients in zip(table.values, table.gradients, strict=True):
+        values.copy_(gradients)
+    for parameter, gradient in zip(stack.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.detach(), gradient, rtol=1e-12, atol=1e-12)
+
+
+def test_gradient_is_limited_for_each_restart(stack):
+    table = ParameterTable(stack, 2)
+    for gradients in table.gradients:
+        gradients[0], gradients[1] = 100.0, 1e-4
+    assert table.limit_gradient(5.0).all()
+    norms = sum(gradients.square().sum(1) for gradients in table.gradients).sqrt()
+    assert norms[0].item() == pytest.approx(5, rel=1e-12)
+    assert all((gradients[1] == 1e-4).all() for gradients in table.gradients)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_gradient_that_is_not_finite_becomes_zero_for_its_restart_only(stack, value):
+    table = ParameterTable(stack, 2)
+    for gradients in table.gradients:
+        gradients.fill_(1e-3)
+    table.gradients[-1][1, 0] = value
+    assert table.limit_gradient(5.0).tolist() == [True, False]
+    assert all((gradients[0] == 1e-3).all() for gradients in table.gradients)
+    assert all((gradients[1] == 0).all() for gradients in table.gradients)
+
+
+def test_table_goes_back_to_a_saved_state_for_the_chosen_restarts(stack):
+    table = ParameterTable(stack, 2)
+    before, saved = state(stack), table.state()
+    for values in table.values:
+        values += 1
+    table.copy_rows(saved, table.values, torch.tensor([False, True]))
+    for name, parameter in stack.named_parameters():
+        first, second = before[name].chunk(2)
+        assert torch.equal(parameter.detach(), torch.cat([first + 1, second]))

@@ -1,0 +1,398 @@
+"""The contract of transforms: a new one adds an entry to `TRANSFORMS` and gets every check."""
+
+import copy
+import importlib
+import inspect
+import pkgutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from skflowmix import transforms
+from skflowmix.nets import MLP
+from skflowmix.transforms import (
+    ActNorm,
+    AffineMap,
+    Compose,
+    Coupling,
+    FullAffine,
+    Inverse,
+    LULinear,
+    ScalarMap,
+    SplineMap,
+    Transform,
+    TriangularAffine,
+)
+
+
+def halves(n_features):
+    return [n_features > 1 and i < (n_features + 1) // 2 for i in range(n_features)]
+
+
+def alternating(n_features):
+    return [n_features > 1 and i % 2 == 0 for i in range(n_features)]
+
+
+def all_moved(n_features):
+    return [False] * n_features
+
+
+def coupling(mask, scalar_map):
+    def make(n_components, n_features, generator):
+        return Coupling(n_components, mask(n_features), scalar_map(), (8,), generator=generator)
+
+    return make
+
+
+TRANSFORMS = {
+    "ActNorm": lambda c, d, generator: ActNorm(c, d),
+    "Compose": lambda c, d, generator: Compose(
+        [
+            TriangularAffine(c, d),
+            Coupling(c, halves(d), AffineMap(), (8,), generator=generator),
+            Inverse(LULinear(c, d)),
+            Coupling(c, alternating(d), SplineMap(), (8,), generator=generator),
+        ]
+    ),
+    "Coupling of affine maps": coupling(halves, AffineMap),
+    "Coupling of splines": coupling(alternating, SplineMap),
+    "Coupling of few bins": coupling(alternating, lambda: SplineMap(n_bins=3, bound=2.0)),
+    "Coupling without condition": coupling(all_moved, SplineMap),
+    "FullAffine": lambda c, d, generator: FullAffine(c, d),
+    "Inverse": lambda c, d, generator: Inverse(coupling(halves, SplineMap)(c, d, generator)),
+    "LULinear": lambda c, d, generator: LULinear(c, d),
+    "TriangularAffine": lambda c, d, generator: TriangularAffine(c, d),
+}
+
+every_transform = pytest.mark.parametrize("name", TRANSFORMS)
+every_width = pytest.mark.parametrize("n_features", [1, 2, 5])
+both_ways = pytest.mark.parametrize("direction", ["forward", "inverse"])
+
+
+@pytest.fixture(scope="module")
+def make(randomise):
+    """A random instance of a transform, float64, and rows for it."""
+
+    def make(name, n_components=2, n_features=3, n_rows=4, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        transform = TRANSFORMS[name](n_components, n_features, generator).double()
+        randomise(transform, n_features, generator)
+        rows = torch.randn((n_components, n_rows, n_features), generator=generator, dtype=torch.float64)
+        return transform, rows
+
+    return make
+
+
+def concrete_classes(base):
+    """Public concrete subclasses that the package defines, exported or not."""
+    for module in pkgutil.iter_modules(transforms.__path__, transforms.__name__ + "."):
+        importlib.import_module(module.name)
+    pending, found = [base], set()
+    while pending:
+        cls = pending.pop()
+        pending += cls.__subclasses__()
+        if cls.__module__.startswith("skflowmix.") and not inspect.isabstract(cls):
+            found.add(cls)
+    return found
+
+
+def component(transform, index):
+    """The transform of one component."""
+    alone = copy.deepcopy(transform)
+    for module in alone.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(parameter.detach()[index : index + 1]))
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            setattr(module, name, buffer[index : index + 1])
+    return alone
+
+
+def covariance(z, weight):
+    """Weighted means and covariances, an independent numpy version of `weighted_moments`."""
+    pairs = [(rows.numpy(), w.numpy()) for rows, w in zip(z, weight, strict=True)]
+    mean = np.stack([np.average(rows, axis=0, weights=w) for rows, w in pairs])
+    return mean, np.stack([np.atleast_2d(np.cov(rows.T, aweights=w, ddof=0)) for rows, w in pairs])
+
+
+def test_every_public_transform_and_scalar_map_has_an_entry():
+    modules = [m for make in TRANSFORMS.values() for m in make(1, 2, None).modules()]
+    assert concrete_classes(Transform) - {type(m) for m in modules} == set()
+    assert concrete_classes(ScalarMap) - {type(m.scalar_map) for m in modules if hasattr(m, "scalar_map")} == set()
+
+
+@pytest.mark.parametrize("base", [Transform, ScalarMap])
+def test_every_transform_is_exported(base):
+    assert {cls.__name__ for cls in concrete_classes(base)} | {base.__name__} <= set(transforms.__all__)
+
+
+@every_transform
+@given(
+    n_components=st.integers(1, 3),
+    n_features=st.integers(1, 6),
+    n_rows=st.integers(1, 5),
+    scale=st.floats(1e-3, 2),
+    seed=st.integers(0, 1000),
+)
+@settings(deadline=None, max_examples=15)
+def test_inverse_undoes_forward(make, name, n_components, n_features, n_rows, scale, seed):
+    transform, x = make(name, n_components, n_features, n_rows, seed)
+    x = x * scale
+    for there, back in [(transform.forward, transform.inverse), (transform.inverse, transform.forward)]:
+        z, ladj = there(x)
+        again, ladj_back = back(z)
+        assert z.shape == x.shape
+        assert ladj.shape == ladj_back.shape == x.shape[:-1]
+        torch.testing.assert_close(again, x, rtol=1e-11, atol=1e-11)
+        torch.testing.assert_close(ladj_back, -ladj, rtol=1e-10, atol=1e-10)
+
+
+@every_transform
+@every_width
+@both_ways
+def test_float32_agrees_with_float64(make, name, n_features, direction, device):
+    transform, x = make(name, n_features=n_features, n_rows=50)
+    z, ladj = getattr(transform, direction)(x)
+    single = copy.deepcopy(transform).float().to(device)
+    z_single, ladj_single = getattr(single, direction)(x.float().to(device))
+    torch.testing.assert_close(z_single.double().cpu(), z, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ladj_single.double().cpu(), ladj, rtol=1e-4, atol=1e-4)
+
+
+@every_transform
+@every_width
+def test_float32_inverse_undoes_forward(make, name, n_features, device):
+    transform, x = make(name, n_features=n_features, n_rows=50)
+    transform, x = transform.float().to(device), x.float().to(device)
+    z, ladj = transform(x)
+    again, ladj_back = transform.inverse(z)
+    torch.testing.assert_close(again, x, rtol=5e-5, atol=5e-5)
+    torch.testing.assert_close(ladj_back, -ladj, rtol=5e-5, atol=5e-5)
+
+
+@every_transform
+@every_width
+@both_ways
+def test_ladj_is_the_jacobian_of_each_row_alone(make, name, n_features, direction):
+    transform, x = make(name, n_features=n_features)
+    function = getattr(transform, direction)
+    jacobian = torch.autograd.functional.jacobian(lambda x: function(x)[0], x)
+    n = x.shape[0] * x.shape[1]
+    blocks = jacobian.reshape(n, n_features, n, n_features).transpose(1, 2)
+    own = blocks[range(n), range(n)]
+    ladj = function(x)[1].flatten()
+    torch.testing.assert_close(torch.linalg.slogdet(own).logabsdet, ladj, rtol=1e-10, atol=1e-10)
+    assert not blocks[~torch.eye(n, dtype=torch.bool)].any()
+
+
+@every_transform
+@every_width
+@both_ways
+def test_batch_of_components_equals_a_loop(make, name, n_features, direction):
+    transform, x = make(name, n_components=3, n_features=n_features)
+    z, ladj = getattr(transform, direction)(x)
+    for i in range(3):
+        z_alone, ladj_alone = getattr(component(transform, i), direction)(x[i : i + 1])
+        torch.testing.assert_close(z_alone[0], z[i], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(ladj_alone[0], ladj[i], rtol=1e-12, atol=1e-12)
+
+
+@every_transform
+@both_ways
+def test_gradients_reach_every_parameter_of_every_component(make, name, direction):
+    transform, x = make(name, n_rows=20)
+    z, ladj = getattr(transform, direction)(x)
+    (z.square().sum() + ladj.sum()).backward()
+    for parameter_name, parameter in transform.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+        assert parameter.numel() == 0 or parameter.grad.flatten(1).any(1).all(), parameter_name
+
+
+@every_transform
+@both_ways
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("default", [torch.float32, torch.float64])
+def test_dtype_is_the_modules_whatever_the_default(make, name, direction, dtype, default):
+    transform, x = make(name)
+    transform, x = transform.to(dtype), x.to(dtype)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        transform.initialize(x, torch.ones(x.shape[:2], dtype=dtype))
+        z, ladj = getattr(transform, direction)(x)
+    finally:
+        torch.set_default_dtype(before)
+    assert z.dtype == ladj.dtype == dtype
+    assert {tensor.dtype for tensor in transform.state_dict().values()} == {dtype}
+
+
+@every_transform
+def test_parameters_and_buffers_lead_with_the_component_axis(make, name):
+    transform, _ = make(name, n_components=3)
+    assert {len(tensor) for tensor in transform.state_dict().values()} == {3}
+
+
+@every_width
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_starts_at_the_identity(name, n_features):
+    generator = torch.Generator().manual_seed(0)
+    transform = TRANSFORMS[name](2, n_features, generator).double()
+    x = 3 * torch.randn((2, 20, n_features), generator=generator, dtype=torch.float64)
+    z, ladj = transform(x)
+    torch.testing.assert_close(z, x, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(ladj, torch.zeros_like(ladj), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("cls", [TriangularAffine, FullAffine])
+@given(n_features=st.integers(1, 5), log_scale=st.integers(-4, 4), seed=st.integers(0, 1000))
+@settings(deadline=None, max_examples=20)
+def test_affine_initialize_whitens(cls, n_features, log_scale, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn((1, 60, n_features), generator=generator, dtype=torch.float64)
+    x = 10.0**log_scale * (x @ torch.randn((n_features, n_features), generator=generator, dtype=torch.float64) + 2)
+    weight = torch.rand((1, 60), generator=generator, dtype=torch.float64)
+    transform = cls(1, n_features, reg_covar=0.0).double()
+    transform.initialize(x, weight)
+    mean, cov = covariance(transform(x)[0].detach(), weight)
+    np.testing.assert_allclose(mean, 0, atol=1e-9)
+    np.testing.assert_allclose(cov[0], np.eye(n_features), atol=1e-7)
+
+
+@pytest.mark.parametrize("cls", [TriangularAffine, FullAffine])
+def test_affine_initialize_adds_a_pooled_row_and_the_floor_to_each_component(cls):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn((3, 30, 2), generator=generator, dtype=torch.float64) * torch.tensor([[[1.0]], [[5.0]], [[9.0]]])
+    weight = torch.rand((3, 30), generator=generator, dtype=torch.float64)
+    transform = cls(3, 2, reg_covar=0.1).double()
+    transform.initialize(x, weight)
+    mean, cov = covariance(x, weight)
+    n_rows = weight.sum(1).numpy()[:, None, None]
+    pooled = (n_rows * cov).sum(0) / n_rows.sum()
+    expected = (n_rows * cov + pooled) / (n_rows + 1) + 0.1 * np.eye(2)
+    whitening = transform.whitening.numpy()
+    np.testing.assert_allclose(whitening @ expected @ whitening.swapaxes(1, 2), np.stack([np.eye(2)] * 3), atol=1e-12)
+    np.testing.assert_allclose(transform.location[:, 0], mean, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cls", [TriangularAffine, FullAffine])
+def test_affine_initialize_gives_a_component_without_rows_the_pooled_scale(cls):
+    generator = torch.Generator().manual_seed(0)
+    x = 7 * torch.randn((2, 50, 2), generator=generator, dtype=torch.float64)
+    weight = torch.tensor([[1.0], [0.0]], dtype=torch.float64).expand(2, 50)
+    transform = cls(2, 2, reg_covar=0.0).double()
+    transform.initialize(x, weight)
+    torch.testing.assert_close(transform.whitening[1], transform.whitening[0], rtol=1e-12, atol=1e-12)
+    assert transform.location.isfinite().all()
+
+
+@pytest.mark.parametrize("cls", [TriangularAffine, FullAffine])
+def test_initialize_forgets_what_was_learned(make, cls):
+    transform, x = make(cls.__name__, n_rows=30)
+    fresh = cls(2, 3).double()
+    weight = torch.ones(x.shape[:2], dtype=x.dtype)
+    for module in (transform, fresh):
+        module.initialize(x, weight)
+    torch.testing.assert_close(transform(x), fresh(x), rtol=0, atol=0)
+
+
+@given(n_features=st.integers(1, 5), log_scale=st.integers(-4, 4), seed=st.integers(0, 1000))
+@settings(deadline=None, max_examples=20)
+def test_actnorm_initialize_standardises_each_feature(n_features, log_scale, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = 10.0**log_scale * (torch.randn((2, 40, n_features), generator=generator, dtype=torch.float64) + 3)
+    weight = torch.rand((2, 40), generator=generator, dtype=torch.float64) + 0.01
+    transform = ActNorm(2, n_features).double()
+    transform.initialize(x, weight)
+    mean, cov = covariance(transform(x)[0].detach(), weight)
+    np.testing.assert_allclose(mean, 0, atol=1e-10)
+    np.testing.assert_allclose(np.diagonal(cov, axis1=1, axis2=2), 1, rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [0.0, 1 / 3, 1e6 / 3])
+def test_actnorm_initialize_only_centres_a_constant_feature(dtype, value):
+    x = torch.full((1, 70, 1), value, dtype=dtype)
+    transform = ActNorm(1, 1).to(dtype)
+    transform.initialize(x, torch.ones(1, 70, dtype=dtype))
+    z, ladj = transform(x)
+    assert not ladj.any()
+    assert z.abs().max() <= 100 * torch.finfo(dtype).eps * max(value, 1)
+
+
+MASKS = {
+    "first half": [True, True, False, False],
+    "second half": [False, False, True, True],
+    "alternating": [True, False, True, False, True],
+    "ends kept": [True, False, False, True],
+    "ends moved": [False, True, True, False],
+    "uneven": [True, True, False, True, False],
+    "one kept": [False, False, True],
+    "all moved": [False, False, False],
+}
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+@pytest.mark.parametrize("scalar_map", [AffineMap, SplineMap])
+@both_ways
+def test_coupling_moves_features_outside_the_mask_by_those_inside(randomise, mask, scalar_map, direction):
+    n_features, generator = len(mask), torch.Generator().manual_seed(0)
+    transform = Coupling(2, mask, scalar_map(), (8,), generator=generator).double()
+    function = getattr(randomise(transform, n_features, generator), direction)
+    x = torch.randn((2, 1, n_features), generator=generator, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda x: function(x)[0].sum((0, 1)), x)[:, :, 0].transpose(0, 1)
+    depends = (jacobian != 0).any(0)
+    kept, eye = torch.tensor(mask), torch.eye(n_features, dtype=torch.bool)
+    assert torch.equal(function(x)[0][..., kept], x[..., kept])
+    assert (function(x)[0][..., ~kept] != x[..., ~kept]).all()
+    assert torch.equal(depends, eye | (~kept[:, None] & kept))
+
+
+def test_inverse_swaps_the_directions(make):
+    transform, x = make("LULinear")
+    torch.testing.assert_close(Inverse(transform)(x), transform.inverse(x), rtol=0, atol=0)
+    torch.testing.assert_close(Inverse(transform).inverse(x), transform(x), rtol=0, atol=0)
+
+
+def test_compose_applies_the_first_transform_first(make):
+    first, x = make("TriangularAffine", seed=1)
+    second, _ = make("Coupling of splines", seed=2)
+    middle, ladj_first = first(x)
+    z, ladj_second = second(middle)
+    torch.testing.assert_close(Compose([first, second])(x), (z, ladj_first + ladj_second), rtol=0, atol=0)
+
+
+def test_compose_of_nothing_is_the_identity():
+    x = torch.randn((2, 3, 4), generator=torch.Generator().manual_seed(0))
+    for z, ladj in (Compose([])(x), Compose([]).inverse(x)):
+        assert torch.equal(z, x)
+        assert torch.equal(ladj, torch.zeros(2, 3))
+
+
+def test_compose_initializes_each_transform_with_the_rows_that_reach_it():
+    generator = torch.Generator().manual_seed(0)
+    x = 5 * torch.randn((2, 50, 3), generator=generator, dtype=torch.float64) + 1
+    weight = torch.rand((2, 50), generator=generator, dtype=torch.float64)
+    first, second = TriangularAffine(2, 3, reg_covar=3.0), ActNorm(2, 3)
+    transform = Compose([first, second]).double()
+    transform.initialize(x, weight)
+    mean, cov = covariance(transform(x)[0].detach(), weight)
+    np.testing.assert_allclose(mean, 0, atol=1e-12)
+    np.testing.assert_allclose(np.diagonal(cov, axis1=1, axis2=2), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
+@pytest.mark.parametrize("n_inputs", [0, 2])
+def test_gradients_of_networks_are_those_of_finite_differences(hidden, n_inputs):
+    generator = torch.Generator().manual_seed(0)
+    network = MLP(2, (n_inputs, *hidden, 3), generator=generator).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += torch.rand(parameter.shape, generator=generator, dtype=parameter.dtype) - 0.5
+    x = torch.randn((2, n_inputs, 5), generator=generator, dtype=torch.float64).requires_grad_()
+    assert network(x).shape == (2, 3, 5)
+    inputs = [tensor for tensor in (x, *network.parameters()) if tensor.numel()]
+    assert torch.autograd.gradcheck(lambda *_: network(x), inputs)
