@@ -7,9 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 
-from skflowmix.training import mixture_loss
+from skflowmix.training import Rows, assigned_loss, mixture_loss
 
 shapes = {"n_rows": st.integers(1, 8), "n_components": st.integers(2, 5), "seed": st.integers(0, 1000)}
+
+
+def loss_of_rows(log_joint, weight, allowed=None, **options):
+    return mixture_loss(log_joint, Rows(log_joint[0], weight, allowed), **options)
 
 
 def random_log_joint(n_rows, n_components, seed, n_restarts=2, scale=5.0):
@@ -31,7 +35,7 @@ def test_surrogate_of_em_has_the_likelihoods_gradient(make_mixture):
     resp = log_joint.detach().softmax(-1)
     surrogate = -(weight * (resp * log_joint).sum(-1)).sum()
     expected = flow_gradients(mixture, surrogate)
-    gradients = flow_gradients(mixture, mixture_loss(mixture.restart_log_joint(x), weight).sum())
+    gradients = flow_gradients(mixture, loss_of_rows(mixture.restart_log_joint(x), weight).sum())
     torch.testing.assert_close(gradients, expected, rtol=1e-10, atol=1e-10)
 
 
@@ -41,7 +45,7 @@ def test_loss_without_labels_is_the_weighted_log_likelihood(n_rows, n_components
     log_joint, generator = random_log_joint(n_rows, n_components, seed, scale=scale)
     weight = torch.rand(n_rows, generator=generator, dtype=torch.float64)
     expected = -weight.numpy() * logsumexp(log_joint.numpy(), -1)
-    np.testing.assert_allclose(mixture_loss(log_joint, weight), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(loss_of_rows(log_joint, weight), expected, rtol=1e-12, atol=1e-12)
 
 
 @given(**shapes, supervised_weight=st.floats(0, 10), unlabelled_weight=st.floats(0, 10))
@@ -53,7 +57,7 @@ def test_labelled_rows_give_class_likelihood_and_discriminative_term(
     weight = torch.rand(n_rows, generator=generator, dtype=torch.float64)
     component_class = torch.arange(n_components) // 2 if n_components > 2 else torch.arange(2)
     label = component_class[torch.randint(n_components, (n_rows,), generator=generator)]
-    loss = mixture_loss(
+    loss = loss_of_rows(
         log_joint,
         weight,
         label[:, None] == component_class,
@@ -75,7 +79,7 @@ def test_each_class_learns_as_if_alone_without_the_discriminative_term(make_mixt
     label = torch.arange(30) % 3
     allowed = torch.nn.functional.one_hot(label).bool()
     weight = torch.ones(30, dtype=torch.float64)
-    loss = mixture_loss(mixture.restart_log_joint(x), weight, allowed, supervised_weight=0.0)
+    loss = loss_of_rows(mixture.restart_log_joint(x), weight, allowed, supervised_weight=0.0)
     per_class = mixture.log_joint(x)[range(30), label]
     torch.testing.assert_close(loss[0], -per_class, rtol=1e-13, atol=1e-13)
     torch.testing.assert_close(
@@ -93,8 +97,8 @@ def test_integer_weight_is_repetition(n_rows, n_components, seed, labels):
     if labels:
         allowed = torch.rand((n_rows, n_components), generator=generator) < 0.6
         allowed[range(n_rows), torch.randint(n_components, (n_rows,), generator=generator)] = True
-    weighted = mixture_loss(log_joint, times.double(), allowed, supervised_weight=0.7, unlabelled_weight=0.3).sum()
-    repeated = mixture_loss(
+    weighted = loss_of_rows(log_joint, times.double(), allowed, supervised_weight=0.7, unlabelled_weight=0.3).sum()
+    repeated = loss_of_rows(
         log_joint.repeat_interleave(times, 1),
         torch.ones(int(times.sum()), dtype=torch.float64),
         None if allowed is None else allowed.repeat_interleave(times, 0),
@@ -116,11 +120,11 @@ def test_unlabelled_rows_among_labelled_ones_give_the_plain_term(
     allowed = torch.ones((n_rows + 1, n_components), dtype=torch.bool)
     allowed[0, 1:] = False
     options = {"supervised_weight": supervised_weight, "unlabelled_weight": unlabelled_weight}
-    loss = mixture_loss(log_joint, weight, allowed, **options)
-    plain = mixture_loss(log_joint[:, 1:], weight[1:], **options)
+    loss = loss_of_rows(log_joint, weight, allowed, **options)
+    plain = loss_of_rows(log_joint[:, 1:], weight[1:], **options)
     torch.testing.assert_close(loss[:, 1:], plain, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(
-        plain, unlabelled_weight * mixture_loss(log_joint[:, 1:], weight[1:]), rtol=1e-12, atol=1e-12
+        plain, unlabelled_weight * loss_of_rows(log_joint[:, 1:], weight[1:]), rtol=1e-12, atol=1e-12
     )
 
 
@@ -130,7 +134,7 @@ def test_gradients_stay_finite_where_a_labels_components_are_hopeless(dtype, sca
     log_joint = scale * torch.tensor([[[-10.0, 0.0, 1.0], [-1e3, 0.0, 0.0]]], dtype=dtype)
     log_joint.requires_grad_()
     allowed = torch.tensor([[True, False, False]]).expand(2, 3)
-    loss = mixture_loss(log_joint, torch.ones(2, dtype=dtype), allowed)
+    loss = loss_of_rows(log_joint, torch.ones(2, dtype=dtype), allowed)
     (gradient,) = torch.autograd.grad(loss.sum(), log_joint)
     assert loss.isfinite().all()
     assert gradient.isfinite().all()
@@ -152,4 +156,23 @@ def test_elbo_is_a_bound_that_the_exact_posterior_attains(make_mixture, n_rows, 
     assert (elbo(any_q) <= log_prob + 1e-12).all()
     torch.testing.assert_close(elbo(mixture.log_resp(x)), log_prob, rtol=1e-12, atol=1e-12)
     weight = torch.ones(n_rows, dtype=torch.float64)
-    torch.testing.assert_close(-mixture_loss(log_joint[None], weight)[0], log_prob, rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(-loss_of_rows(log_joint[None], weight)[0], log_prob, rtol=1e-13, atol=1e-13)
+
+
+def test_assigned_loss_is_the_expected_log_joint():
+    log_joint, generator = random_log_joint(6, 3, seed=0)
+    weight = torch.rand(6, generator=generator, dtype=torch.float64)
+    resp = torch.rand((6, 2, 3), generator=generator, dtype=torch.float64).softmax(-1)
+    loss = assigned_loss(log_joint, Rows(log_joint[0], weight, resp=resp))
+    expected = [[-weight[n] * (resp[n, r] * log_joint[r, n]).sum() for n in range(6)] for r in range(2)]
+    np.testing.assert_allclose(loss, expected, rtol=1e-12)
+
+
+def test_assigned_loss_at_the_posterior_has_the_likelihoods_gradient(make_mixture):
+    mixture = make_mixture("nsf")
+    x = torch.randn((30, 2), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rows = Rows(x, torch.ones(30, dtype=torch.float64), resp=mixture.log_resp(x).exp().detach()[:, None])
+    surrogate = flow_gradients(mixture, assigned_loss(mixture.restart_log_joint(x), rows).sum())
+    likelihood = flow_gradients(mixture, mixture_loss(mixture.restart_log_joint(x), rows).sum())
+    for one, other in zip(surrogate, likelihood, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)

@@ -10,7 +10,7 @@ import torch
 from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.mixture import FlowMixture
-from skflowmix.training import Rows, TrainingOptions, loop, train
+from skflowmix.training import Rows, TrainingOptions, assigned_loss, loop, train
 from skflowmix.training.loop import evaluate
 from skflowmix.training.parameter_table import ParameterTable
 
@@ -103,9 +103,9 @@ class UnscorableNormal(Normal):
 def test_training_raises_the_score_of_new_rows(preset, dtype, device):
     rows, new = (Rows(r.x.to(device, dtype), r.weight.to(device, dtype)) for r in (banana(400), banana(400, seed=1)))
     mixture = gaussian_start(banana(400), preset=preset).to(device, dtype)
-    before = evaluate(mixture, new, options()).item()
+    before = evaluate(mixture, new).item()
     train(mixture, rows, options(max_iter=8, learning_rate=3e-2), generator=seeded(device=device))
-    assert evaluate(mixture, new, options()).item() > before + 0.3
+    assert evaluate(mixture, new).item() > before + 0.3
     assert {parameter.dtype for parameter in mixture.parameters()} == {dtype}
 
 
@@ -113,9 +113,9 @@ def test_one_feature_can_be_learned():
     x = torch.randn((300, 1), generator=seeded(), dtype=torch.float64).exp()
     rows = Rows(x, torch.ones(300, dtype=torch.float64))
     mixture = gaussian_start(rows, 1)
-    before = evaluate(mixture, rows, options()).item()
+    before = evaluate(mixture, rows).item()
     train(mixture, rows, options(max_iter=8, learning_rate=3e-2), generator=seeded())
-    assert evaluate(mixture, rows, options()).item() > before + 0.2
+    assert evaluate(mixture, rows).item() > before + 0.2
 
 
 @pytest.mark.parametrize("preset", ["realnvp", "nsf"])
@@ -141,7 +141,7 @@ def test_step_that_is_not_finite_is_rolled_back(poison):
     rows = banana()
     bad = {STEPS_PER_ITERATION + 3, 3 * STEPS_PER_ITERATION}
     mixture = gaussian_start(rows, base=lambda c, d: PoisonedNormal(c, d, steps=bad, poison=POISONS[poison]))
-    start = evaluate(mixture, rows, options()).item()
+    start = evaluate(mixture, rows).item()
     (score,), converged, history = train(
         mixture, rows, options(learning_rate=0.01), validation=rows, generator=seeded()
     )
@@ -150,7 +150,7 @@ def test_step_that_is_not_finite_is_rolled_back(poison):
     assert not converged
     assert all(parameter.isfinite().all() for parameter in mixture.parameters())
     assert score > start
-    assert score == pytest.approx(evaluate(mixture, rows, options()).item(), rel=1e-13)
+    assert score == pytest.approx(evaluate(mixture, rows).item(), rel=1e-13)
 
 
 @pytest.mark.parametrize("poison", POISONS)
@@ -158,7 +158,7 @@ def test_step_that_is_not_finite_is_rolled_back(poison):
 def test_fit_without_a_finite_step_returns_the_start(poison, with_validation):
     rows = banana()
     mixture = gaussian_start(rows, base=lambda c, d: PoisonedNormal(c, d, steps=range(NEVER), poison=POISONS[poison]))
-    before, start = state(mixture), evaluate(mixture, rows, options()).item()
+    before, start = state(mixture), evaluate(mixture, rows).item()
     (score,), _, history = train(
         mixture, rows, options(max_iter=50), validation=rows if with_validation else None, generator=seeded()
     )
@@ -187,18 +187,18 @@ def test_validation_score_that_is_not_finite_is_never_the_best(evaluation):
     (score,), _, history = train(mixture, rows, options(), validation=rows, generator=seeded())
     assert history.n_rollbacks == (evaluation > 1)
     assert math.isfinite(score)
-    assert score == pytest.approx(evaluate(mixture, rows, options()).item(), rel=1e-13)
+    assert score == pytest.approx(evaluate(mixture, rows).item(), rel=1e-13)
 
 
 @pytest.mark.parametrize("learning_rate", [5e-3, 0.3, 1e3])
 def test_ends_in_the_best_validation_state(learning_rate):
     rows, validation = banana(), banana(50, seed=1)
     stack = FlowMixture.stack([gaussian_start(rows, seed=seed) for seed in range(2)])
-    start = evaluate(stack, validation, options()).tolist()
+    start = evaluate(stack, validation).tolist()
     scores, _, history = train(
         stack, rows, options(max_iter=10, learning_rate=learning_rate), validation=validation, generator=seeded()
     )
-    np.testing.assert_allclose(scores, evaluate(stack, validation, options()), rtol=1e-12)
+    np.testing.assert_allclose(scores, evaluate(stack, validation), rtol=1e-12)
     np.testing.assert_allclose(scores, np.nanmax([start, *history.validation_score], axis=0), rtol=1e-12)
 
 
@@ -245,7 +245,7 @@ def test_interrupt_keeps_the_best_state(step):
     assert history.interrupted
     assert not converged
     assert len(history.validation_score) == (step - 1) // STEPS_PER_ITERATION
-    assert score == pytest.approx(evaluate(mixture, rows, options()).item(), rel=1e-13)
+    assert score == pytest.approx(evaluate(mixture, rows).item(), rel=1e-13)
     if step == 1:
         assert_same_state(mixture, before)
 
@@ -326,11 +326,11 @@ def test_labels_teach_components_their_class():
 def test_evaluate_does_not_depend_on_its_chunks(monkeypatch):
     rows = Rows(banana().x, torch.rand(N_ROWS, generator=seeded(), dtype=torch.float64))
     mixture = FlowMixture.stack([gaussian_start(rows, seed=seed) for seed in range(2)])
-    whole = evaluate(mixture, rows, options())
+    whole = evaluate(mixture, rows)
     expected = (rows.weight * mixture.restart_log_joint(rows.x).logsumexp(-1)).sum(1) / rows.weight.sum()
     torch.testing.assert_close(whole, expected, rtol=1e-12, atol=1e-12)
     monkeypatch.setattr(loop, "_EVALUATION_ROWS", 30)
-    torch.testing.assert_close(evaluate(mixture, rows, options()), whole, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(evaluate(mixture, rows), whole, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("verbose", [False, True])
@@ -417,3 +417,27 @@ def test_table_goes_back_to_a_saved_state_for_the_chosen_restarts(stack):
     for name, parameter in stack.named_parameters():
         first, second = before[name].chunk(2)
         assert torch.equal(parameter.detach(), torch.cat([first + 1, second]))
+
+
+def test_neighbor_noise_moves_rows_along_the_data():
+    position = torch.randn(N_ROWS, generator=seeded(), dtype=torch.float64)
+    rows = Rows(torch.stack([position, 2 * position], 1), torch.ones(N_ROWS, dtype=torch.float64))
+    mixture = gaussian_start(rows)
+    order = position.argsort()
+    neighbors = torch.empty((N_ROWS, 1), dtype=torch.int64)
+    neighbors[order, 0] = order.roll(1)
+    seen = []
+    mixture.flow.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0]))
+    train(mixture, rows, options(max_iter=1, neighbor_noise=0.5), neighbors=neighbors, generator=seeded())
+    noisy = torch.cat(seen[1:])
+    torch.testing.assert_close(noisy[:, 1], 2 * noisy[:, 0], rtol=0, atol=1e-12)
+    assert not torch.isin(noisy[:, 0], position).any()
+
+
+def test_learns_what_the_loss_asks_for():
+    rows = banana()
+    mixture = gaussian_start(rows)
+    resp = (rows.x[:, 0] > 0).double()
+    rows = Rows(rows.x, rows.weight, resp=torch.stack([resp, 1 - resp], 1)[:, None])
+    train(mixture, rows, options(max_iter=15, learning_rate=3e-2), loss=assigned_loss, generator=seeded())
+    assert (mixture.log_resp(rows.x).argmax(1) == (resp == 0)).double().mean() > 0.95

@@ -57,7 +57,7 @@ def fit_scaler(X, weight):
     """A fitted `StandardScaler`, or a ValueError where the features' variances overflow."""
     with np.errstate(over="ignore", invalid="ignore"):
         scaler = StandardScaler().fit(X, sample_weight=weight)
-    if not (np.isfinite(scaler.scale_).all() and np.isfinite(scaler.mean_).all()):
+    if not (np.isfinite(scaler.var_).all() and np.isfinite(scaler.mean_).all()):
         raise ValueError("X holds values so large that their variance overflows; rescale the features.")
     return scaler
 

@@ -125,7 +125,7 @@ def train(mixture, rows, options, *, loss=mixture_loss, validation=None, neighbo
 
 
 @torch.no_grad()
-def evaluate(mixture, rows, loss):
+def evaluate(mixture, rows, loss=mixture_loss):
     """Mean objective per row of each restart, Tensor of shape (R,)."""
     size = max(_EVALUATION_ROWS // (mixture.n_restarts * mixture.n_components), 1)
     chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
