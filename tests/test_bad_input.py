@@ -300,9 +300,10 @@ class TestLabels:
             (None, "requires y"),
             (np.full(40, -1), "-1"),
             (np.full(40, -1.0), "-1"),
-            (np.full(40, None), "-1"),
+            (np.full(40, -1, dtype=object), "-1"),
+            (np.resize(np.array(["a", None], dtype=object), 40), "cannot be sorted"),
         ],
-        ids=["none", "integers", "floats", "objects"],
+        ids=["none", "integers", "floats", "objects", "objects with None"],
     )
     def test_classifier_needs_a_label(self, y, message, device):
         with pytest.raises(ValueError, match=message):

@@ -22,8 +22,8 @@ flow : {"affine", "realnvp", "nsf"}, default="nsf"
         First mixture weights, positive. None takes the shares of the first responsibilities.
     weight_concentration_prior : None, default=None
         Dirichlet prior of the weights. Only None so far.
-    init_params : {"auto", "gmm", "k-means++", "kmeans", "random", "random_from_data", "spectral"}, callable or \
-array-like of shape (n_samples, n_components), default="auto"
+    init_params : str, callable or array-like of shape (n_samples, n_components), default="auto"
+        One of "auto", "gmm", "k-means++", "kmeans", "random", "random_from_data", "spectral".
         First responsibilities, which settle the clusters that are found. "auto" makes a few partitions of different
         kinds and takes the one with the best evidence. A callable is called with the standardised distinct rows, the
         number of components, the rows' weights and a RandomState, and returns responsibilities. An array holds
@@ -40,7 +40,7 @@ array-like of shape (n_samples, n_components), default="auto"
     consistency_weight : float, default=0
         Weight of the agreement of assignments under small perturbations. Only 0 so far.
     max_iter : int, default=200
-        Most iterations. An iteration is a pass over the rows, or several where that were fewer than ten steps.
+        Most iterations; at most half of them are the warm-up. An iteration is a pass over the rows, or several where that were fewer than ten steps.
     batch_size : int or "auto", default="auto"
         Rows of a step. "auto" takes all of them up to 512, and 256 above that.
     learning_rate_init : float, default=5e-3
@@ -78,16 +78,17 @@ n_components_ : int
     mixture_ : FlowMixture
         The torch module, in float64, of the standardised features.
     n_iter_ : int
-        Iterations taken.
+        Iterations taken, those of the warm-up included.
     converged_ : bool
         Whether the score stopped improving before `max_iter`.
     lower_bound_ : float
         Best score: mean objective per row of the validation rows, or of the training rows without early stopping.
         Without labels it is a log-likelihood in nats, in the units of X.
     lower_bounds_ : list of float
-        The same after every iteration.
+        The same after every iteration that followed the warm-up.
     history_ : History
-        Scores and step sizes of all restarts.
+        Scores and step sizes of all restarts. Its `warm_up` tells of the first iterations, in which each component
+        learns the rows that the start gave it.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -26,8 +26,8 @@ def encode_labels(y, n_samples):
     Raises
     ------
     ValueError
-        If y is continuous, holds NaN or infinity, or is an array of strings in which "-1" can only be a -1 that numpy
-        converted.
+        If y is continuous, holds NaN, infinity or labels that cannot be sorted together, or is an array of strings in
+        which "-1" can only be a -1 that numpy converted.
     """
     if y is None:
         return np.array([], dtype=int), np.full(n_samples, UNLABELLED)
@@ -39,6 +39,9 @@ def encode_labels(y, n_samples):
     if not labelled.any():
         return y[:0], codes
     known = y[labelled]
+    try:
+        classes, codes[labelled] = np.unique(known, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(f"y holds labels of types that cannot be sorted together: {error}.") from error
     check_classification_targets(known)
-    classes, codes[labelled] = np.unique(known, return_inverse=True)
     return classes, codes
