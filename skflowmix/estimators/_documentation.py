@@ -40,7 +40,8 @@ flow : {"affine", "realnvp", "nsf"}, default="nsf"
     consistency_weight : float, default=0
         Weight of the agreement of assignments under small perturbations. Only 0 so far.
     max_iter : int, default=200
-        Most iterations; at most half of them are the warm-up. An iteration is a pass over the rows, or several where that were fewer than ten steps.
+        Most iterations; at most half of them are the warm-up. An iteration is a pass over the rows, or several where
+        that were fewer than ten steps.
     batch_size : int or "auto", default="auto"
         Rows of a step. "auto" takes all of them up to 512, and 256 above that.
     learning_rate_init : float, default=5e-3
