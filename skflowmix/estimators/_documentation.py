@@ -43,7 +43,7 @@ flow : {"affine", "realnvp", "nsf"}, default="nsf"
         Most iterations; at most half of them are the warm-up. An iteration is a pass over the rows, or several where
         that were fewer than ten steps.
     batch_size : int or "auto", default="auto"
-        Rows of a step. "auto" takes all of them up to 512, and 256 above that.
+        Rows of a step. "auto" takes all of them up to 512; above that a 32nd, but 256 to 1,024.
     learning_rate_init : float, default=5e-3
         First step size of Adam. It is cut to a fifth, twice, when the score stops improving.
     alpha : float, default=0.0

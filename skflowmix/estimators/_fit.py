@@ -23,7 +23,7 @@ from ._rows import fit_scaler, merge_repeated_rows, nearest_neighbors, validatio
 from ._start import first_responsibilities
 
 _FULL_BATCH = 512
-_BATCH = 256
+_SMALL_BATCH, _LARGE_BATCH = 256, 1024
 _NEIGHBOR_NOISE = 0.5
 
 
@@ -200,7 +200,7 @@ class FlowMixtureFit(FlowMixtureParameters):
     def _training_options(self, n_rows, neighbor_scale):
         batch_size = self.batch_size
         if batch_size == "auto":
-            batch_size = n_rows if n_rows <= _FULL_BATCH else _BATCH
+            batch_size = n_rows if n_rows <= _FULL_BATCH else min(max(_SMALL_BATCH, n_rows // 32), _LARGE_BATCH)
         return TrainingOptions(
             max_iter=self.max_iter,
             batch_size=batch_size,

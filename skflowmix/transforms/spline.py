@@ -38,25 +38,22 @@ class SplineMap(ScalarMap):
         self.bound = bound
         self.n_parameters = 3 * n_bins - 1
 
-    def _knots(self, raw):
-        """Positions of the knots, from -bound to bound: (C, n_bins, D, N) -> (C, n_bins + 1, D, N)."""
-        share = _MIN_BIN + (1 - _MIN_BIN * self.n_bins) * raw.softmax(1)
-        inner = share[:, :-1].cumsum(1) * (2 * self.bound) - self.bound
-        edge = torch.full_like(share[:, :1], self.bound)
-        return torch.cat([-edge, inner, edge], 1)
-
     def _bins(self, raw, value, by_height):
         """The bin of each value: left edge, width, bottom, height, slopes at both ends."""
         raw = raw.unflatten(1, (self.n_parameters, value.shape[1]))
-        widths, heights, slopes = raw.split([self.n_bins, self.n_bins, self.n_bins - 1], 1)
-        x_knots, z_knots = self._knots(widths), self._knots(heights)
-        one = torch.ones_like(value[:, None])
-        slopes = torch.cat([one, softplus(slopes + _SLOPE_ONE) + _MIN_SLOPE, one], 1)
-        inner_knots = (z_knots if by_height else x_knots)[:, 1:-1]
-        left = (value[:, None] >= inner_knots).sum(1, keepdim=True)
-        edges = torch.cat([left, left + 1], 1)
-        (x0, x1), (z0, z1), (d0, d1) = (k.gather(1, edges).unbind(1) for k in (x_knots, z_knots, slopes))
-        return x0, x1 - x0, z0, z1 - z0, d0, d1
+        sizes, slopes = raw[:, : 2 * self.n_bins].unflatten(1, (2, self.n_bins)), raw[:, 2 * self.n_bins :]
+        shares = sizes.softmax(2) * (1 - _MIN_BIN * self.n_bins) + _MIN_BIN
+        ends = shares.cumsum(2)
+        inner_knots = ends[:, int(by_height), :-1].detach() * (2 * self.bound) - self.bound
+        index = (value[:, None] >= inner_knots).sum(1, keepdim=True)
+
+        of_both = index[:, None].expand(-1, 2, -1, -1, -1)
+        size = 2 * self.bound * shares.gather(2, of_both).squeeze(2)
+        start = 2 * self.bound * ends.gather(2, of_both).squeeze(2) - size - self.bound
+        edge = torch.zeros_like(value[:, None])
+        at_ends = torch.cat([edge, slopes, edge], 1).gather(1, torch.cat([index, index + 1], 1))
+        d0, d1 = (softplus(at_ends + _SLOPE_ONE) + _MIN_SLOPE).unbind(1)
+        return start[:, 0], size[:, 0], start[:, 1], size[:, 1], d0, d1
 
     def forward(self, x, raw):
         inside = x.abs() < self.bound
