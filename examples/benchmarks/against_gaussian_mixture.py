@@ -27,7 +27,7 @@ from skflowmix import FlowMixtureClustering, FlowMixtureDensity
 
 def shipped_data():
     """Yields (name, X, labelings)."""
-    for name in ("iris", "wine", "breast_cancer", "digits"):
+    for name in ("iris", "wine", "breast_cancer"):
         X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
         yield name, X, [y]
     X, y = datasets.make_moons(1000, noise=0.07, random_state=0)

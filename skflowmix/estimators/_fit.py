@@ -104,11 +104,8 @@ class FlowMixtureFit(FlowMixtureParameters):
             mixture = copy.deepcopy(self.mixture_).to(dtype)
         else:
             seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_init)
-            starts = [self._start(X, data, component_class, seed, dtype) for seed in seeds]
-            mixture, resp = (
-                FlowMixture.stack([start[0] for start in starts]),
-                np.stack([start[1] for start in starts], 1),
-            )
+            started, resps = zip(*(self._start(X, data, component_class, seed, dtype) for seed in seeds), strict=True)
+            mixture, resp = FlowMixture.stack(started), np.stack(resps, axis=1)
         allowed = None
         if len(self.classes_):
             allowed = (data.codes[:, None] == component_class) | (data.codes[:, None] < 0)
