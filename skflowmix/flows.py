@@ -5,7 +5,7 @@ weighted mean and covariance, and goes on with layers that are the identity at f
 in `PRESETS`.
 """
 
-from .transforms import AffineMap, Compose, Coupling, SplineMap, TriangularAffine
+from .transforms import AffineMap, Compose, Coupling, Elementwise, ShiftMap, SplineMap, TriangularAffine
 
 
 def _no_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
@@ -27,8 +27,15 @@ def _coupling_layers(make_scalar_map):
     return layers
 
 
+def _nice_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
+    """Couplings that keep volumes, so that the scale of each feature is a layer of its own."""
+    shifts = _coupling_layers(ShiftMap)(n_components, n_features, n_layers, hidden_layer_sizes, generator)
+    return [*shifts, Elementwise(n_components, n_features, AffineMap())]
+
+
 PRESETS = {
     "affine": _no_layers,
+    "nice": _nice_layers,
     "realnvp": _coupling_layers(AffineMap),
     "nsf": _coupling_layers(SplineMap),
 }
@@ -41,7 +48,7 @@ def make_flow(
 
     Parameters
     ----------
-    name : {"affine", "realnvp", "nsf"}
+    name : str
         A key of `PRESETS`.
     n_components : int
         Number C of components.

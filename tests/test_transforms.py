@@ -19,10 +19,12 @@ from skflowmix.transforms import (
     AffineMap,
     Compose,
     Coupling,
+    Elementwise,
     FullAffine,
     Inverse,
     LULinear,
     ScalarMap,
+    ShiftMap,
     SplineMap,
     Transform,
     TriangularAffine,
@@ -39,6 +41,10 @@ def alternating(n_features):
 
 def all_moved(n_features):
     return [False] * n_features
+
+
+def elementwise(scalar_map):
+    return lambda c, d, generator: Elementwise(c, d, scalar_map())
 
 
 def coupling(mask, scalar_map):
@@ -59,9 +65,12 @@ TRANSFORMS = {
         ]
     ),
     "Coupling of affine maps": coupling(halves, AffineMap),
+    "Coupling of shifts": coupling(alternating, ShiftMap),
     "Coupling of splines": coupling(alternating, SplineMap),
     "Coupling of few bins": coupling(alternating, lambda: SplineMap(n_bins=3, bound=2.0)),
     "Coupling without condition": coupling(all_moved, SplineMap),
+    "Elementwise affine map": elementwise(AffineMap),
+    "Elementwise spline": elementwise(SplineMap),
     "FullAffine": lambda c, d, generator: FullAffine(c, d),
     "Inverse": lambda c, d, generator: Inverse(coupling(halves, SplineMap)(c, d, generator)),
     "LULinear": lambda c, d, generator: LULinear(c, d),

@@ -2,9 +2,10 @@
 
 from .base import Compose, Inverse, Transform
 from .coupling import Coupling
+from .elementwise import Elementwise
 from .linear import FullAffine, LULinear, TriangularAffine
 from .normalization import ActNorm
-from .scalar import AffineMap, ScalarMap
+from .scalar import AffineMap, ScalarMap, ShiftMap
 from .spline import SplineMap
 
 __all__ = [
@@ -12,10 +13,12 @@ __all__ = [
     "AffineMap",
     "Compose",
     "Coupling",
+    "Elementwise",
     "FullAffine",
     "Inverse",
     "LULinear",
     "ScalarMap",
+    "ShiftMap",
     "SplineMap",
     "Transform",
     "TriangularAffine",

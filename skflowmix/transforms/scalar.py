@@ -9,6 +9,11 @@ from abc import ABC, abstractmethod
 import torch
 
 
+def soft_clamp(value, bound):
+    """Value in (-bound, bound), the value itself near zero, so that learned logarithms stay bounded."""
+    return torch.tanh(value / bound) * bound
+
+
 class ScalarMap(ABC):
     """Increasing map of a number to a number.
 
@@ -42,6 +47,18 @@ class ScalarMap(ABC):
         """Map z to x and return log dx/dz; shapes as in `forward`."""
 
 
+class ShiftMap(ScalarMap):
+    """Shift, the map of NICE (Dinh, Krueger and Bengio, 2015, arXiv:1410.8516); keeps volumes."""
+
+    n_parameters = 1
+
+    def forward(self, x, raw):
+        return x + raw, torch.zeros_like(x)
+
+    def inverse(self, z, raw):
+        return z - raw, torch.zeros_like(z)
+
+
 class AffineMap(ScalarMap):
     """Scale and shift, the map of RealNVP (Dinh et al., 2017, arXiv:1605.08803).
 
@@ -59,7 +76,7 @@ class AffineMap(ScalarMap):
 
     def _parameters(self, raw):
         shift, log_scale = raw.chunk(2, dim=1)
-        return shift, torch.tanh(log_scale / self.max_log_scale) * self.max_log_scale
+        return shift, soft_clamp(log_scale, self.max_log_scale)
 
     def forward(self, x, raw):
         shift, log_scale = self._parameters(raw)
