@@ -5,7 +5,17 @@ weighted mean and covariance, and goes on with layers that are the identity at f
 in `PRESETS`.
 """
 
-from .transforms import AffineMap, Compose, Coupling, Elementwise, ShiftMap, SplineMap, TriangularAffine
+from .transforms import (
+    AffineMap,
+    Autoregressive,
+    Compose,
+    Coupling,
+    Elementwise,
+    Inverse,
+    ShiftMap,
+    SplineMap,
+    TriangularAffine,
+)
 
 
 def _no_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
@@ -33,11 +43,37 @@ def _nice_layers(n_components, n_features, n_layers, hidden_layer_sizes, generat
     return [*shifts, Elementwise(n_components, n_features, AffineMap())]
 
 
+def _autoregressive_layers(make_scalar_map):
+    """Autoregressive layers that go through the features forwards and backwards by turns."""
+
+    def layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
+        order = list(range(n_features))
+        orders = [order if layer % 2 == 0 else order[::-1] for layer in range(n_layers)]
+        return [
+            Autoregressive(n_components, order, make_scalar_map(), hidden_layer_sizes, generator=generator)
+            for order in orders
+        ]
+
+    return layers
+
+
+def _inverse(make_layers):
+    """The same layers, run the other way."""
+
+    def layers(*sizes):
+        return [Inverse(layer) for layer in make_layers(*sizes)]
+
+    return layers
+
+
 PRESETS = {
     "affine": _no_layers,
     "nice": _nice_layers,
     "realnvp": _coupling_layers(AffineMap),
     "nsf": _coupling_layers(SplineMap),
+    "maf": _autoregressive_layers(AffineMap),
+    "iaf": _inverse(_autoregressive_layers(AffineMap)),
+    "nsf-ar": _autoregressive_layers(SplineMap),
 }
 
 

@@ -17,6 +17,7 @@ from skflowmix.nets import MLP
 from skflowmix.transforms import (
     ActNorm,
     AffineMap,
+    Autoregressive,
     Compose,
     Coupling,
     Elementwise,
@@ -54,8 +55,19 @@ def coupling(mask, scalar_map):
     return make
 
 
+def autoregressive(scalar_map, backwards=False):
+    def make(n_components, n_features, generator):
+        order = list(range(n_features))[:: -1 if backwards else 1]
+        return Autoregressive(n_components, order, scalar_map(), (8, 9), generator=generator)
+
+    return make
+
+
 TRANSFORMS = {
     "ActNorm": lambda c, d, generator: ActNorm(c, d),
+    "Autoregressive affine map": autoregressive(AffineMap),
+    "Autoregressive shift": autoregressive(ShiftMap),
+    "Autoregressive spline": autoregressive(SplineMap, backwards=True),
     "Compose": lambda c, d, generator: Compose(
         [
             TriangularAffine(c, d),
@@ -73,6 +85,7 @@ TRANSFORMS = {
     "Elementwise spline": elementwise(SplineMap),
     "FullAffine": lambda c, d, generator: FullAffine(c, d),
     "Inverse": lambda c, d, generator: Inverse(coupling(halves, SplineMap)(c, d, generator)),
+    "Inverse autoregressive": lambda c, d, generator: Inverse(autoregressive(AffineMap)(c, d, generator)),
     "LULinear": lambda c, d, generator: LULinear(c, d),
     "TriangularAffine": lambda c, d, generator: TriangularAffine(c, d),
 }
@@ -358,6 +371,39 @@ def test_coupling_moves_features_outside_the_mask_by_those_inside(randomise, mas
     assert torch.equal(function(x)[0][..., kept], x[..., kept])
     assert (function(x)[0][..., ~kept] != x[..., ~kept]).all()
     assert torch.equal(depends, eye | (~kept[:, None] & kept))
+
+
+@pytest.mark.parametrize("order", [[0], [1, 0], [2, 0, 3, 1], [0, 1, 2, 3, 4]])
+@pytest.mark.parametrize("hidden", [(), (2,), (32, 16), (12, 24)])
+@both_ways
+def test_autoregressive_feature_depends_on_those_before_it(randomise, order, hidden, direction):
+    n_features, generator = len(order), torch.Generator().manual_seed(0)
+    transform = Autoregressive(2, order, AffineMap(), hidden, generator=generator).double()
+    function = getattr(randomise(transform, n_features, generator), direction)
+    x = torch.randn((2, 20, n_features), generator=generator, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda x: function(x)[0].sum((0, 1)), x)
+    depends = (jacobian != 0).any(2).all(1)
+    place = torch.tensor(order).argsort()
+    expected = place[:, None] >= place
+    assert not depends[~expected].any()
+    if min((n_features, *hidden)) >= n_features - 1:
+        assert torch.equal(depends, expected)
+
+
+def test_autoregressive_equals_zuko(make):
+    zuko = pytest.importorskip("zuko.transforms")
+    transform, x = make("Autoregressive affine map", n_components=1, n_features=5, n_rows=30)
+
+    def peer_map(x):
+        shift, log_scale = transform.conditioner(x.mT).mT.chunk(2, dim=-1)
+        return zuko.DependentTransform(zuko.AffineTransform(shift, log_scale.exp()), 1)
+
+    transform.scalar_map.max_log_scale = 1e9
+    peer = zuko.AutoregressiveTransform(peer_map, passes=5)
+    z, ladj = transform(x)
+    torch.testing.assert_close(peer(x), z)
+    torch.testing.assert_close(peer.log_abs_det_jacobian(x, z), ladj)
+    torch.testing.assert_close(peer.inv(x), transform.inverse(x)[0])
 
 
 def test_inverse_swaps_the_directions(make):

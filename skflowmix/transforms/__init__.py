@@ -1,5 +1,6 @@
 """Invertible maps with a component axis."""
 
+from .autoregressive import Autoregressive
 from .base import Compose, Inverse, Transform
 from .coupling import Coupling
 from .elementwise import Elementwise
@@ -11,6 +12,7 @@ from .spline import SplineMap
 __all__ = [
     "ActNorm",
     "AffineMap",
+    "Autoregressive",
     "Compose",
     "Coupling",
     "Elementwise",
