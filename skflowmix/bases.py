@@ -6,6 +6,7 @@ component axis, as a transform's do.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -147,4 +148,9 @@ def _standard_logistic(shape, generator, dtype, device):
     return torch.logit(uniform, eps=torch.finfo(uniform.dtype).eps / 2)
 
 
-BASES = {"logistic": Logistic, "normal": Normal, "student_t": StudentT, "uniform": Uniform}
+BASES: dict[str, Callable[..., Base]] = {
+    "logistic": Logistic,
+    "normal": Normal,
+    "student_t": StudentT,
+    "uniform": Uniform,
+}

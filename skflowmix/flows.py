@@ -12,6 +12,10 @@ from .transforms import (
     Coupling,
     Elementwise,
     Inverse,
+    LULinear,
+    Orthogonal,
+    Permutation,
+    PReLUMap,
     ShiftMap,
     SplineMap,
     TriangularAffine,
@@ -43,6 +47,32 @@ def _nice_layers(n_components, n_features, n_layers, hidden_layer_sizes, generat
     return [*shifts, Elementwise(n_components, n_features, AffineMap())]
 
 
+def _glow_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
+    """Couplings of the same half, before each of them an affine map P L U x + b.
+
+    That map's scales and shifts are what Glow's ActNorm would have; their start is that of the flow's first layer.
+    """
+    mask = [i < n_features // 2 for i in range(n_features)]
+    layers = []
+    for _ in range(n_layers):
+        layers += [
+            LULinear(n_components, n_features),
+            Permutation(range(n_features)[::-1]),
+            Coupling(n_components, mask, AffineMap(), hidden_layer_sizes, generator=generator),
+        ]
+    return layers
+
+
+def _prelu_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
+    """Affine maps with bends along D orthogonal directions between them; no networks."""
+    layers = []
+    for _ in range(n_layers):
+        rotation = Orthogonal(n_components, n_features, generator=generator)
+        bend = Elementwise(n_components, n_features, PReLUMap())
+        layers += [Compose([rotation, bend, Inverse(rotation)]), LULinear(n_components, n_features)]
+    return layers
+
+
 def _autoregressive_layers(make_scalar_map):
     """Autoregressive layers that go through the features forwards and backwards by turns."""
 
@@ -68,8 +98,10 @@ def _inverse(make_layers):
 
 PRESETS = {
     "affine": _no_layers,
+    "prelu": _prelu_layers,
     "nice": _nice_layers,
     "realnvp": _coupling_layers(AffineMap),
+    "glow": _glow_layers,
     "nsf": _coupling_layers(SplineMap),
     "maf": _autoregressive_layers(AffineMap),
     "iaf": _inverse(_autoregressive_layers(AffineMap)),

@@ -3,8 +3,9 @@
 _PARAMETERS = """\
 flow : str, default="nsf"
         Architecture of each component, all of which start with an affine map. "affine": nothing more, so that each
-        component is one Gaussian. Couplings, equally fast both ways: "nice" (arXiv:1410.8516), "realnvp"
-        (arXiv:1605.08803), "nsf" (splines, arXiv:1906.04032). Autoregressive layers: "maf" (arXiv:1705.07057) and
+        component is one Gaussian. Without networks: "prelu", bends along planes (arXiv:1502.01852).
+        Couplings, equally fast both ways: "nice" (arXiv:1410.8516), "realnvp" (arXiv:1605.08803), "glow"
+        (arXiv:1807.03039), "nsf" (splines, arXiv:1906.04032). Autoregressive layers: "maf" (arXiv:1705.07057) and
         "nsf-ar" (splines) sample slowly where there are many features, "iaf" (arXiv:1606.04934) trains slowly there.
     n_layers : int, default=4
         Layers of each component after the affine map.

@@ -6,7 +6,8 @@ from .coupling import Coupling
 from .elementwise import Elementwise
 from .linear import FullAffine, LULinear, TriangularAffine
 from .normalization import ActNorm
-from .scalar import AffineMap, ScalarMap, ShiftMap
+from .orthogonal import Orthogonal, Permutation
+from .scalar import AffineMap, PReLUMap, ScalarMap, ShiftMap, SinhArcsinhMap
 from .spline import SplineMap
 
 __all__ = [
@@ -19,8 +20,12 @@ __all__ = [
     "FullAffine",
     "Inverse",
     "LULinear",
+    "Orthogonal",
+    "PReLUMap",
+    "Permutation",
     "ScalarMap",
     "ShiftMap",
+    "SinhArcsinhMap",
     "SplineMap",
     "Transform",
     "TriangularAffine",
