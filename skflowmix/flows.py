@@ -15,7 +15,9 @@ from .transforms import (
     LULinear,
     Orthogonal,
     Permutation,
+    Planar,
     PReLUMap,
+    Radial,
     ShiftMap,
     SplineMap,
     TriangularAffine,
@@ -24,6 +26,15 @@ from .transforms import (
 
 def _no_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
     return []
+
+
+def _bends(transform):
+    """Layers that have no network."""
+
+    def layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
+        return [transform(n_components, n_features, generator=generator) for _ in range(n_layers)]
+
+    return layers
 
 
 def _coupling_layers(make_scalar_map):
@@ -98,6 +109,8 @@ def _inverse(make_layers):
 
 PRESETS = {
     "affine": _no_layers,
+    "planar": _bends(Planar),
+    "radial": _bends(Radial),
     "prelu": _prelu_layers,
     "nice": _nice_layers,
     "realnvp": _coupling_layers(AffineMap),

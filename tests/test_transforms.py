@@ -26,7 +26,9 @@ from skflowmix.transforms import (
     LULinear,
     Orthogonal,
     Permutation,
+    Planar,
     PReLUMap,
+    Radial,
     ScalarMap,
     ShiftMap,
     SinhArcsinhMap,
@@ -99,6 +101,8 @@ TRANSFORMS = {
     "LULinear": lambda c, d, generator: LULinear(c, d),
     "Orthogonal": lambda c, d, generator: Orthogonal(c, d, generator=generator),
     "Permutation": lambda c, d, generator: Compose([Permutation(rolled(d)), LULinear(c, d)]),
+    "Planar": lambda c, d, generator: Planar(c, d, generator=generator),
+    "Radial": lambda c, d, generator: Radial(c, d, generator=generator),
     "TriangularAffine": lambda c, d, generator: TriangularAffine(c, d),
 }
 START_ELSEWHERE = {"Orthogonal", "Permutation"}
@@ -395,6 +399,27 @@ def test_orthogonal_is_the_product_of_reflections(n_features):
         product = product @ (eye - 2 * v[:, :, None] * v[:, None] / v.square().sum(1)[:, None, None])
     torch.testing.assert_close(transform.matrix(), product, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(product @ product.mT, eye.expand_as(product), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("cls", [Planar, Radial])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [0.0, 1.0, 10.0, 1e3])
+@every_width
+def test_bends_stay_invertible_however_far_their_parameters_go(cls, dtype, size, n_features):
+    generator = torch.Generator().manual_seed(0)
+    transform = cls(50, n_features, generator=generator).to(dtype)
+    with torch.no_grad():
+        for parameter in transform.parameters():
+            parameter += size * torch.randn(parameter.shape, generator=generator, dtype=dtype)
+    x = 3 * torch.randn((50, 100, n_features), generator=generator, dtype=dtype)
+    z, ladj = transform(x)
+    again, ladj_back = transform.inverse(z)
+    assert ladj.isfinite().all()
+    assert ladj_back.isfinite().all()
+    accuracy = 1e4 * torch.finfo(dtype).eps * (1 + size) ** 2
+    torch.testing.assert_close(again, x, rtol=0, atol=accuracy)
+    (ladj.sum() + ladj_back.sum() + again.sum()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in transform.parameters())
 
 
 def test_permutation_reads_features_in_its_order():

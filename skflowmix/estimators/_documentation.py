@@ -3,7 +3,8 @@
 _PARAMETERS = """\
 flow : str, default="nsf"
         Architecture of each component, all of which start with an affine map. "affine": nothing more, so that each
-        component is one Gaussian. Without networks: "prelu", bends along planes (arXiv:1502.01852).
+        component is one Gaussian. Without networks: "planar" and "radial", one bend along a plane or
+        around a point for each layer (arXiv:1505.05770), and "prelu", bends along D planes (arXiv:1502.01852).
         Couplings, equally fast both ways: "nice" (arXiv:1410.8516), "realnvp" (arXiv:1605.08803), "glow"
         (arXiv:1807.03039), "nsf" (splines, arXiv:1906.04032). Autoregressive layers: "maf" (arXiv:1705.07057) and
         "nsf-ar" (splines) sample slowly where there are many features, "iaf" (arXiv:1606.04934) trains slowly there.

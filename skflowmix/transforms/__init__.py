@@ -7,6 +7,7 @@ from .elementwise import Elementwise
 from .linear import FullAffine, LULinear, TriangularAffine
 from .normalization import ActNorm
 from .orthogonal import Orthogonal, Permutation
+from .planar import Planar, Radial
 from .scalar import AffineMap, PReLUMap, ScalarMap, ShiftMap, SinhArcsinhMap
 from .spline import SplineMap
 
@@ -23,6 +24,8 @@ __all__ = [
     "Orthogonal",
     "PReLUMap",
     "Permutation",
+    "Planar",
+    "Radial",
     "ScalarMap",
     "ShiftMap",
     "SinhArcsinhMap",
