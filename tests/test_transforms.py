@@ -185,8 +185,10 @@ def test_inverse_undoes_forward(make, name, n_components, n_features, n_rows, sc
         again, ladj_back = back(z)
         assert z.shape == x.shape
         assert ladj.shape == ladj_back.shape == x.shape[:-1]
-        torch.testing.assert_close(again, x, rtol=1e-11, atol=1e-11)
-        torch.testing.assert_close(ladj_back, -ladj, rtol=1e-10, atol=1e-10)
+        # A spline may shrink 1e5 times, and rounding z then moves x as many times.
+        rounding = 1e-14 * ladj.abs().max().exp().item()
+        torch.testing.assert_close(again, x, rtol=1e-11, atol=1e-11 + rounding)
+        torch.testing.assert_close(ladj_back, -ladj, rtol=1e-10, atol=1e-10 + rounding)
 
 
 @every_transform
