@@ -75,12 +75,15 @@ def _glow_layers(n_components, n_features, n_layers, hidden_layer_sizes, generat
 
 
 def _prelu_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
-    """Affine maps with bends along D orthogonal directions between them; no networks."""
+    """Affine maps with bends along D orthogonal planes between them; no networks.
+
+    The planes do not meet where the rows have their mean, or rows that are symmetric about it would never bend them.
+    """
     layers = []
     for _ in range(n_layers):
-        rotation = Orthogonal(n_components, n_features, generator=generator)
+        motion = Orthogonal(n_components, n_features, generator=generator)
         bend = Elementwise(n_components, n_features, PReLUMap())
-        layers += [Compose([rotation, bend, Inverse(rotation)]), LULinear(n_components, n_features)]
+        layers += [Compose([motion, bend, Inverse(motion)]), LULinear(n_components, n_features)]
     return layers
 
 

@@ -1,4 +1,4 @@
-r"""Maps that keep volumes and distances: another order of the features, and rotations with reflections.
+r"""Maps that keep volumes and distances: another order of the features, and rigid motions.
 
 An orthogonal matrix is a product of D Householder reflections :math:`I - 2 v v^\top / |v|^2` (Tomczak and
 Welling, 2016, arXiv:1611.09630). With unit vectors as the columns of V the product is
@@ -37,10 +37,10 @@ class Permutation(Transform):
 
 
 class Orthogonal(Transform):
-    """Product of D learned reflections; starts at a random one.
+    """Rigid motion `z = Q x + shift` with Q a product of D learned reflections; starts at a random one.
 
-    Around another layer, ``Compose([rotation, layer, Inverse(rotation)])``, it lets the layer work along
-    directions of its own while the whole may still start at the identity.
+    Around another layer, ``Compose([motion, layer, Inverse(motion)])``, it lets the layer work in axes and from
+    an origin of its own while the whole may still start at the identity.
 
     Parameters
     ----------
@@ -49,22 +49,23 @@ class Orthogonal(Transform):
     n_features : int
         Number D of features.
     generator : torch.Generator, default=None
-        Source of the initial reflections.
+        Source of the initial reflections and shift.
     """
 
     def __init__(self, n_components, n_features, *, generator=None):
         super().__init__()
         self.vectors = nn.Parameter(torch.randn(n_components, n_features, n_features, generator=generator))
+        self.shift = nn.Parameter(torch.randn(n_components, 1, n_features, generator=generator))
 
     def matrix(self):
-        """Tensor of shape (C, D, D); row vectors are multiplied from its left."""
+        """Tensor of shape (C, D, D); its transpose is Q, as rows are multiplied from its left."""
         vectors = normalize(self.vectors, dim=1)
         eye = torch.eye(vectors.shape[1], dtype=vectors.dtype, device=vectors.device)
         triangle = (vectors.mT @ vectors).triu(1) + 0.5 * eye
         return eye - vectors @ solve_triangular(triangle, vectors.mT, upper=True)
 
     def forward(self, x):
-        return x @ self.matrix(), x.new_zeros(x.shape[:-1])
+        return x @ self.matrix() + self.shift, x.new_zeros(x.shape[:-1])
 
     def inverse(self, z):
-        return z @ self.matrix().mT, z.new_zeros(z.shape[:-1])
+        return (z - self.shift) @ self.matrix().mT, z.new_zeros(z.shape[:-1])
