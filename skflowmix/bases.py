@@ -6,9 +6,11 @@ component axis, as a transform's do.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn.functional import logsigmoid
 
 
 class Base(nn.Module, ABC):
@@ -92,4 +94,63 @@ class StudentT(Base):
         return radius * (2 * math.pi * angular).cos()
 
 
-BASES = {"normal": Normal, "student_t": StudentT}
+class Logistic(Base):
+    """Logistic density of unit variance, the base of NICE (Dinh, Krueger and Bengio, 2015, arXiv:1410.8516).
+
+    Unit variance, rather than unit scale, is what the first layer of a flow aims at.
+    """
+
+    scale = math.sqrt(3) / math.pi
+
+    def log_prob(self, z):
+        standard = z / self.scale
+        return (logsigmoid(standard) + logsigmoid(-standard) - math.log(self.scale)).sum(-1)
+
+    def sample(self, shape, *, generator=None, dtype=None, device=None):
+        return self.scale * _standard_logistic(shape, generator, dtype, device)
+
+
+class Uniform(Base):
+    r"""Uniform density on the box from -B to B with soft walls, of unit variance.
+
+    A density of zero outside the box would give a row there no gradient by which to get in, and a held-out row
+    a score of minus infinity. So a little logistic noise of scale t is added to the uniform number, and the sum
+    has, exactly, the density :math:`[\sigma((z + B) / t) - \sigma((z - B) / t)] / 2 B`: flat inside, falling by
+    1 / t nats for each unit of length outside, and still integrating to one.
+
+    Parameters
+    ----------
+    n_components : int
+        Number C of components.
+    n_features : int
+        Number D of features.
+    softness : float, default=0.1
+        Scale t of the walls, below :math:`\sqrt 3 / \pi`; B follows from the unit variance, 1.72 for t = 0.1.
+    """
+
+    def __init__(self, n_components, n_features, *, softness=0.1):
+        super().__init__(n_components, n_features)
+        self.softness = softness
+        self.bound = math.sqrt(3 - (math.pi * softness) ** 2)
+
+    def log_prob(self, z):
+        from_left, from_right = (self.bound + z) / self.softness, (self.bound - z) / self.softness
+        constant = math.log(-math.expm1(-2 * self.bound / self.softness)) - math.log(2 * self.bound)
+        return (logsigmoid(from_left) + logsigmoid(from_right) + constant).sum(-1)
+
+    def sample(self, shape, *, generator=None, dtype=None, device=None):
+        inside = self.bound * (2 * torch.rand(shape, generator=generator, dtype=dtype, device=device) - 1)
+        return inside + self.softness * _standard_logistic(shape, generator, dtype, device)
+
+
+def _standard_logistic(shape, generator, dtype, device):
+    uniform = torch.rand(shape, generator=generator, dtype=dtype, device=device)
+    return torch.logit(uniform, eps=torch.finfo(uniform.dtype).eps / 2)
+
+
+BASES: dict[str, Callable[..., Base]] = {
+    "logistic": Logistic,
+    "normal": Normal,
+    "student_t": StudentT,
+    "uniform": Uniform,
+}

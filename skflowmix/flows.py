@@ -5,11 +5,36 @@ weighted mean and covariance, and goes on with layers that are the identity at f
 in `PRESETS`.
 """
 
-from .transforms import AffineMap, Compose, Coupling, SplineMap, TriangularAffine
+from .transforms import (
+    AffineMap,
+    Autoregressive,
+    Compose,
+    Coupling,
+    Elementwise,
+    Inverse,
+    LULinear,
+    Orthogonal,
+    Permutation,
+    Planar,
+    PReLUMap,
+    Radial,
+    ShiftMap,
+    SplineMap,
+    TriangularAffine,
+)
 
 
 def _no_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
     return []
+
+
+def _bends(transform):
+    """Layers that have no network."""
+
+    def layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
+        return [transform(n_components, n_features, generator=generator) for _ in range(n_layers)]
+
+    return layers
 
 
 def _coupling_layers(make_scalar_map):
@@ -27,10 +52,76 @@ def _coupling_layers(make_scalar_map):
     return layers
 
 
+def _nice_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
+    """Couplings that keep volumes, so that the scale of each feature is a layer of its own."""
+    shifts = _coupling_layers(ShiftMap)(n_components, n_features, n_layers, hidden_layer_sizes, generator)
+    return [*shifts, Elementwise(n_components, n_features, AffineMap())]
+
+
+def _glow_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
+    """Couplings of the same half, before each of them an affine map P L U x + b.
+
+    That map's scales and shifts are what Glow's ActNorm would have; their start is that of the flow's first layer.
+    """
+    mask = [i < n_features // 2 for i in range(n_features)]
+    layers = []
+    for _ in range(n_layers):
+        layers += [
+            LULinear(n_components, n_features),
+            Permutation(range(n_features)[::-1]),
+            Coupling(n_components, mask, AffineMap(), hidden_layer_sizes, generator=generator),
+        ]
+    return layers
+
+
+def _prelu_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
+    """Affine maps with bends along D orthogonal planes between them; no networks.
+
+    The planes do not meet where the rows have their mean, or rows that are symmetric about it would never bend them.
+    """
+    layers = []
+    for _ in range(n_layers):
+        motion = Orthogonal(n_components, n_features, generator=generator)
+        bend = Elementwise(n_components, n_features, PReLUMap())
+        layers += [Compose([motion, bend, Inverse(motion)]), LULinear(n_components, n_features)]
+    return layers
+
+
+def _autoregressive_layers(make_scalar_map):
+    """Autoregressive layers that go through the features forwards and backwards by turns."""
+
+    def layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
+        order = list(range(n_features))
+        orders = [order if layer % 2 == 0 else order[::-1] for layer in range(n_layers)]
+        return [
+            Autoregressive(n_components, order, make_scalar_map(), hidden_layer_sizes, generator=generator)
+            for order in orders
+        ]
+
+    return layers
+
+
+def _inverse(make_layers):
+    """The same layers, run the other way."""
+
+    def layers(*sizes):
+        return [Inverse(layer) for layer in make_layers(*sizes)]
+
+    return layers
+
+
 PRESETS = {
     "affine": _no_layers,
+    "planar": _bends(Planar),
+    "radial": _bends(Radial),
+    "prelu": _prelu_layers,
+    "nice": _nice_layers,
     "realnvp": _coupling_layers(AffineMap),
+    "glow": _glow_layers,
     "nsf": _coupling_layers(SplineMap),
+    "maf": _autoregressive_layers(AffineMap),
+    "iaf": _inverse(_autoregressive_layers(AffineMap)),
+    "nsf-ar": _autoregressive_layers(SplineMap),
 }
 
 
@@ -41,7 +132,7 @@ def make_flow(
 
     Parameters
     ----------
-    name : {"affine", "realnvp", "nsf"}
+    name : str
         A key of `PRESETS`.
     n_components : int
         Number C of components.

@@ -25,14 +25,19 @@ class MLP(nn.Module):
     layer_sizes : sequence of int
         Number of inputs, of units in each hidden layer, and of outputs. Zero inputs are allowed: the
         outputs are then learned constants.
+    masks : sequence of Tensor of shape (n_out, n_in), default=None
+        For each layer, one where a unit reads an input and zero where it may not; see `autoregressive_masks`.
     generator : torch.Generator, default=None
         Source of the initial weights of the hidden layers (He et al., 2015, arXiv:1502.01852).
     """
 
-    def __init__(self, n_components, layer_sizes, *, generator=None):
+    def __init__(self, n_components, layer_sizes, *, masks=None, generator=None):
         super().__init__()
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
+        self.is_masked = masks is not None
+        for layer, mask in enumerate(masks or ()):
+            self.register_buffer(f"mask_{layer}", mask.repeat(n_components, 1, 1), persistent=False)
         *hidden, last = pairwise(layer_sizes)
         for n_in, n_out in hidden:
             scale = math.sqrt(2.0 / max(n_in, 1))
@@ -55,7 +60,39 @@ class MLP(nn.Module):
         -------
         Tensor of shape (C, n_outputs, N)
         """
-        return _Perceptrons.apply(x, *self.weights, *self.biases)
+        weights = list(self.weights)
+        if self.is_masked:
+            weights = [weight * self.get_buffer(f"mask_{layer}") for layer, weight in enumerate(weights)]
+        return _Perceptrons.apply(x, *weights, *self.biases)
+
+
+def autoregressive_masks(order, hidden_layer_sizes, n_parameters):
+    """Masks for an `MLP` whose outputs for a feature depend on the features before it alone.
+
+    Germain et al. (2015), MADE, arXiv:1502.03509: every unit has a degree, the last place in the order that it
+    may look at, and reads units of no higher degree. Degrees are spread evenly, rather than drawn.
+
+    Parameters
+    ----------
+    order : sequence of int of length D
+        The features, the first one depending on none.
+    hidden_layer_sizes : sequence of int
+        Units in the hidden layers.
+    n_parameters : int
+        Outputs P for each feature.
+
+    Returns
+    -------
+    list of Tensor of shape (n_out, n_in)
+        For layer sizes (D, *hidden_layer_sizes, P * D), outputs parameter by parameter.
+    """
+    place = torch.as_tensor(order).argsort()
+    n_conditions = len(order) - 1
+    degrees = [place]
+    for size in hidden_layer_sizes:
+        degrees.append((torch.arange(1, size + 1) * n_conditions + size - 1) // size - 1)
+    degrees.append(place.repeat(n_parameters) - 1)
+    return [(after[:, None] >= before).to(torch.get_default_dtype()) for before, after in pairwise(degrees)]
 
 
 class _Perceptrons(torch.autograd.Function):

@@ -49,7 +49,7 @@ PARAMETERS = [
     ("n_components", 2.5, r"\[1, inf\)"),
     ("n_components", "auto", r"\[1, inf\)"),
     ("flow", "nothing", "affine.*realnvp|realnvp.*affine"),
-    ("flow", "maf", "affine.*realnvp|realnvp.*affine"),
+    ("flow", "made", "affine.*realnvp|realnvp.*affine"),
     ("flow", 3, "affine.*realnvp|realnvp.*affine"),
     ("n_layers", -1, "must be an int in the range"),
     ("n_layers", 1.5, "must be an int in the range"),

@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 from skflowmix import bases
-from skflowmix.bases import BASES, Base, Normal, StudentT
+from skflowmix.bases import BASES, Base, Logistic, Normal, StudentT, Uniform
 
 DEGREES_OF_FREEDOM = np.array([[1.5, 2.0, 4.0], [10.0, 30.0, 1000.0]])
 
@@ -21,16 +21,38 @@ def student_t():
     return base
 
 
+class SoftUniform(stats.rv_continuous):
+    """A uniform number between -bound and bound plus a logistic one."""
+
+    def _logpdf(self, x, bound, softness):
+        near, far = (
+            special.log_expit((bound - np.abs(x)) / softness),
+            special.log_expit(-(bound + np.abs(x)) / softness),
+        )
+        return near + np.log1p(-np.exp(far - near)) - np.log(2 * bound)
+
+    def _cdf(self, x, bound, softness):
+        rise = np.logaddexp(0, (x + bound) / softness) - np.logaddexp(0, (x - bound) / softness)
+        return softness * rise / (2 * bound)
+
+
+SOFTNESS = 0.1
+SOFT_UNIFORM = SoftUniform(name="soft_uniform")(bound=np.sqrt(3 - (np.pi * SOFTNESS) ** 2), softness=SOFTNESS)
+LOGISTIC = stats.logistic(scale=np.sqrt(3) / np.pi)
+
+
 REFERENCES = {
+    "logistic": (lambda: Logistic(2, 3).double(), LOGISTIC),
     "normal": (lambda: Normal(2, 3).double(), stats.norm(loc=np.zeros((2, 1, 3)))),
     "student_t": (student_t, stats.t(df=DEGREES_OF_FREEDOM[:, None])),
+    "uniform": (lambda: Uniform(2, 3, softness=SOFTNESS).double(), SOFT_UNIFORM),
 }
 
 
 def one_feature(reference, component, feature):
-    if reference.dist.name == "norm":
-        return stats.norm()
-    return stats.t(df=DEGREES_OF_FREEDOM[component, feature])
+    if reference.dist.name == "t":
+        return stats.t(df=DEGREES_OF_FREEDOM[component, feature])
+    return stats.norm() if reference.dist.name == "norm" else reference
 
 
 every_base = pytest.mark.parametrize("name", REFERENCES)
@@ -86,6 +108,26 @@ def test_samples_repeat_under_a_seed_and_leave_the_global_generator_alone(name):
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", ["logistic", "normal", "uniform"])
+def test_variance_is_one_as_the_first_layer_aims_at(name):
+    axis = torch.linspace(-60, 60, 400_001, dtype=torch.float64)
+    density = BASES[name](1, 1).log_prob(axis[None, :, None])[0].exp()
+    assert torch.trapezoid(density, axis).item() == pytest.approx(1, abs=1e-9)
+    assert torch.trapezoid(density * axis.square(), axis).item() == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", BASES)
+def test_density_and_its_gradient_are_finite_however_far_the_row(name, dtype):
+    z = torch.tensor([-1e15, -30.0, 0.0, 2.0, 1e15], dtype=dtype)[None, :, None].requires_grad_()
+    log_prob = BASES[name](1, 1).to(dtype).log_prob(z)
+    (gradient,) = torch.autograd.grad(log_prob.sum(), z)
+    assert log_prob.isfinite().all()
+    assert gradient.isfinite().all()
+    assert (gradient[0, [0, 1], 0] > 0).all()
+    assert (gradient[0, [3, 4], 0] < 0).all()
 
 
 @pytest.mark.parametrize("initial_df", [2.0, 10.0])

@@ -11,6 +11,7 @@ from skflowmix.flows import PRESETS, make_flow
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 N_SAMPLES = 4000
+WITHOUT_NETWORKS = {"affine", "planar", "prelu", "radial"}
 
 
 def flow_log_prob(flow, x):
@@ -133,5 +134,17 @@ def test_same_seed_builds_the_same_flow(preset):
 def test_components_start_with_different_networks(preset):
     flow = make_flow(preset, 2, 4, generator=torch.Generator().manual_seed(0))
     networks = [p for name, p in flow.named_parameters() if "conditioner.weights.0" in name]
-    assert len(networks) == (0 if preset == "affine" else 4)
+    assert len(networks) == (0 if preset in WITHOUT_NETWORKS else 4)
     assert all(not torch.equal(weight[0], weight[1]) for weight in networks)
+
+
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name != "affine"])
+def test_symmetric_rows_bend_a_flow_from_its_start(preset):
+    generator = torch.Generator().manual_seed(0)
+    half = torch.randn((1, 100, 2), generator=generator, dtype=torch.float64).abs()
+    rows = torch.cat([half, -half], 1)
+    flow = make_flow(preset, 1, 2, hidden_layer_sizes=(8,), generator=generator).double()
+    flow.initialize(rows, torch.ones(1, 200, dtype=torch.float64))
+    (-flow_log_prob(flow, rows).mean()).backward()
+    bends = [p.grad.abs().max() for layer in flow.transforms[1:] for p in layer.parameters()]
+    assert max(bends) > 1e-3

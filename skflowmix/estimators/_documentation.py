@@ -1,17 +1,22 @@
 """The parts of the docstrings that the estimators share."""
 
 _PARAMETERS = """\
-flow : {"affine", "realnvp", "nsf"}, default="nsf"
-        Architecture of each component: one Gaussian; affine couplings (Dinh et al., 2017, arXiv:1605.08803); spline
-        couplings (Durkan et al., 2019, arXiv:1906.04032). All start with an affine map.
+flow : str, default="nsf"
+        Architecture of each component, all of which start with an affine map. "affine": nothing more, so that each
+        component is one Gaussian. Without networks: "planar" and "radial", one bend along a plane or
+        around a point for each layer (arXiv:1505.05770), and "prelu", bends along D planes (arXiv:1502.01852).
+        Couplings, equally fast both ways: "nice" (arXiv:1410.8516), "realnvp" (arXiv:1605.08803), "glow"
+        (arXiv:1807.03039), "nsf" (splines, arXiv:1906.04032). Autoregressive layers: "maf" (arXiv:1705.07057) and
+        "nsf-ar" (splines) sample slowly where there are many features, "iaf" (arXiv:1606.04934) trains slowly there.
     n_layers : int, default=4
-        Coupling layers of each component.
+        Layers of each component after the affine map.
     hidden_layer_sizes : tuple of int, default=(32, 32)
-        Units in the hidden layers of each coupling's conditioner.
+        Units in the hidden layers of each layer's conditioner.
     n_shared_layers : int, default=0
         Layers that all components share. Only 0 so far.
-    base : {"normal", "student_t"}, default="normal"
-        Latent density; "student_t" learns its degrees of freedom and gives heavy tails.
+    base : {"logistic", "normal", "student_t", "uniform"}, default="normal"
+        Latent density; "student_t" learns its degrees of freedom and gives heavy tails, "uniform" is flat in a box
+        with soft walls.
     posterior : {"exact"}, default="exact"
         Which probabilities of the components train the mixture and answer `predict_proba`.
     solver : {"gradient"}, default="gradient"

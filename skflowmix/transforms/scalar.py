@@ -9,6 +9,11 @@ from abc import ABC, abstractmethod
 import torch
 
 
+def soft_clamp(value, bound):
+    """Value in (-bound, bound), the value itself near zero, so that learned logarithms stay bounded."""
+    return torch.tanh(value / bound) * bound
+
+
 class ScalarMap(ABC):
     """Increasing map of a number to a number.
 
@@ -42,6 +47,18 @@ class ScalarMap(ABC):
         """Map z to x and return log dx/dz; shapes as in `forward`."""
 
 
+class ShiftMap(ScalarMap):
+    """Shift, the map of NICE (Dinh, Krueger and Bengio, 2015, arXiv:1410.8516); keeps volumes."""
+
+    n_parameters = 1
+
+    def forward(self, x, raw):
+        return x + raw, torch.zeros_like(x)
+
+    def inverse(self, z, raw):
+        return z - raw, torch.zeros_like(z)
+
+
 class AffineMap(ScalarMap):
     """Scale and shift, the map of RealNVP (Dinh et al., 2017, arXiv:1605.08803).
 
@@ -59,7 +76,7 @@ class AffineMap(ScalarMap):
 
     def _parameters(self, raw):
         shift, log_scale = raw.chunk(2, dim=1)
-        return shift, torch.tanh(log_scale / self.max_log_scale) * self.max_log_scale
+        return shift, soft_clamp(log_scale, self.max_log_scale)
 
     def forward(self, x, raw):
         shift, log_scale = self._parameters(raw)
@@ -68,3 +85,71 @@ class AffineMap(ScalarMap):
     def inverse(self, z, raw):
         shift, log_scale = self._parameters(raw)
         return (z - shift) * (-log_scale).exp(), -log_scale
+
+
+class PReLUMap(ScalarMap):
+    """Identity above zero and a slope below it (He et al., 2015, arXiv:1502.01852), here positive and so invertible.
+
+    Parameters
+    ----------
+    max_log_slope : float, default=2.0
+        Bound of the absolute logarithm of the slope.
+    """
+
+    n_parameters = 1
+
+    def __init__(self, max_log_slope=2.0):
+        self.max_log_slope = max_log_slope
+
+    def _log_slope(self, value, raw):
+        return torch.where(value < 0, soft_clamp(raw, self.max_log_slope), 0.0)
+
+    def forward(self, x, raw):
+        log_slope = self._log_slope(x, raw)
+        return x * log_slope.exp(), log_slope
+
+    def inverse(self, z, raw):
+        log_slope = self._log_slope(z, raw)
+        return z * (-log_slope).exp(), -log_slope
+
+
+class SinhArcsinhMap(ScalarMap):
+    r"""Skewness and weight of the tails: :math:`\sinh(\delta \operatorname{arsinh}(x) + \epsilon)`.
+
+    Jones and Pewsey (2009), Sinh-arcsinh distributions, Biometrika 96. Under a normal base a density has tails
+    heavier than the normal one where delta is below one, and lighter ones above.
+
+    Parameters
+    ----------
+    max_log_tail : float, default=0.7
+        Bound of the absolute logarithm of delta; numbers as far as 1e15 then stay finite in single precision.
+    max_skew : float, default=2.0
+        Bound of the absolute value of epsilon.
+    """
+
+    n_parameters = 2
+
+    def __init__(self, max_log_tail=0.7, max_skew=2.0):
+        self.max_log_tail = max_log_tail
+        self.max_skew = max_skew
+
+    def _parameters(self, raw):
+        skew, log_tail = raw.chunk(2, dim=1)
+        return soft_clamp(skew, self.max_skew), soft_clamp(log_tail, self.max_log_tail)
+
+    def forward(self, x, raw):
+        skew, log_tail = self._parameters(raw)
+        before = torch.asinh(x)
+        after = log_tail.exp() * before + skew
+        return torch.sinh(after), log_tail + _log_cosh(after) - _log_cosh(before)
+
+    def inverse(self, z, raw):
+        skew, log_tail = self._parameters(raw)
+        after = torch.asinh(z)
+        before = (after - skew) * (-log_tail).exp()
+        return torch.sinh(before), _log_cosh(before) - _log_cosh(after) - log_tail
+
+
+def _log_cosh(value):
+    size = value.abs()
+    return size + torch.log1p(torch.expm1(-2 * size) / 2)
