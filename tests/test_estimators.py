@@ -598,6 +598,14 @@ class TestStarts:
         estimator = make(estimator_class, device, learn_weights=False).fit(X, (code > 0).astype(int))
         np.testing.assert_allclose(estimator.weights_, np.full(estimator.n_components_, 1 / estimator.n_components_))
 
+    def test_warm_start_heeds_learn_weights(self, device):
+        X, _ = moons()
+        estimator = make(FlowMixtureDensity, device, max_iter=1).fit(X)
+        weights, bound = estimator.weights_, estimator.lower_bound_
+        estimator.set_params(warm_start=True, learn_weights=False, max_iter=10, learning_rate_init=0.02).fit(X)
+        assert estimator.lower_bound_ > bound
+        np.testing.assert_allclose(estimator.weights_, weights, rtol=1e-6)
+
     def test_best_restart_is_kept(self, device):
         X = StandardScaler().fit_transform(moons(150)[0])
         estimator = make(FlowMixtureDensity, device, n_init=3, init_params="random", max_iter=8).fit(X)

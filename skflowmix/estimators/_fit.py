@@ -102,6 +102,7 @@ class FlowMixtureFit(FlowMixtureParameters):
         resp = None
         if continued:
             mixture = copy.deepcopy(self.mixture_).to(dtype)
+            mixture.logits.requires_grad_(self.learn_weights)
         else:
             seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_init)
             started, resps = zip(*(self._start(X, data, component_class, seed, dtype) for seed in seeds), strict=True)
