@@ -4,17 +4,20 @@ from .autoregressive import Autoregressive
 from .base import Compose, Inverse, Transform
 from .coupling import Coupling
 from .elementwise import Elementwise
-from .linear import FullAffine, LULinear, TriangularAffine
-from .normalization import ActNorm
+from .linear import FullAffine, LULinear, PLULinear, QRLinear, TriangularAffine
+from .masks import MASKS, coupling_masks
+from .normalization import ActNorm, BatchNorm
 from .orthogonal import Orthogonal, Permutation
 from .planar import Planar, Radial
 from .scalar import AffineMap, PReLUMap, ScalarMap, ShiftMap, SinhArcsinhMap
 from .spline import SplineMap
 
 __all__ = [
+    "MASKS",
     "ActNorm",
     "AffineMap",
     "Autoregressive",
+    "BatchNorm",
     "Compose",
     "Coupling",
     "Elementwise",
@@ -22,9 +25,11 @@ __all__ = [
     "Inverse",
     "LULinear",
     "Orthogonal",
+    "PLULinear",
     "PReLUMap",
     "Permutation",
     "Planar",
+    "QRLinear",
     "Radial",
     "ScalarMap",
     "ShiftMap",
@@ -32,4 +37,5 @@ __all__ = [
     "SplineMap",
     "Transform",
     "TriangularAffine",
+    "coupling_masks",
 ]

@@ -18,7 +18,8 @@ class Transform(nn.Module, ABC):
 
     A transform implements `forward` and `inverse`. Its parameters and buffers lead with the component
     axis C; that is what stacks, selects and shares components without the transform's help. A transform
-    that wants a data-dependent start overrides `initialize`.
+    that wants a data-dependent start overrides `initialize`. In evaluation mode (``transform.eval()``) the map of a
+    row must not depend on the other rows.
     """
 
     @abstractmethod
@@ -109,6 +110,10 @@ class Compose(Transform):
         return z, total.expand(z.shape[:-1])
 
     def initialize(self, x, weight):
+        """Initialize each transform with the rows that reach it in evaluation mode; see `Transform.initialize`."""
+        was_training = self.training
+        self.eval()
         for transform in self.transforms:
             transform.initialize(x, weight)  # type: ignore[operator]
             x, _ = transform(x)
+        self.train(was_training)

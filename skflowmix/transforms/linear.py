@@ -13,7 +13,8 @@ import torch
 from torch import nn
 from torch.linalg import solve_triangular
 
-from .base import Transform
+from .base import Compose, Transform
+from .orthogonal import Permutation, product_of_reflections
 
 
 def weighted_moments(x, weight):
@@ -199,4 +200,61 @@ class LULinear(Transform):
         lower, upper = self._factors()
         half = solve_triangular(lower, (z - self.shift).mT, upper=False, unitriangular=True)
         x = solve_triangular(upper, half, upper=True).mT
+        return x, -self.log_diagonal.sum(1, keepdim=True).expand(z.shape[:-1])
+
+
+class PLULinear(Compose):
+    """Linear map `z = P (L U x + shift)`, Glow's with P fixed; starts at P alone.
+
+    Kingma and Dhariwal (2018), Glow, arXiv:1807.03039. It is an `LULinear` and a `Permutation`.
+
+    Parameters
+    ----------
+    n_components : int
+        Number C of maps.
+    order : sequence of int of length D
+        The permutation P: feature i of z is feature ``order[i]`` of `L U x + shift`.
+    """
+
+    def __init__(self, n_components, order):
+        super().__init__([LULinear(n_components, len(order)), Permutation(order)])
+
+
+class QRLinear(Transform):
+    """Linear map `z = Q R x + shift` with Q a rotation and R upper triangular with a positive diagonal.
+
+    Hoogeboom, van den Berg and Welling (2019), Emerging convolutions, arXiv:1901.11137. Q is a product of D or D - 1
+    learned reflections, an even number, which reaches every rotation and so the product every matrix of positive
+    determinant. They start in equal pairs, along random vectors, so that the map is the identity.
+
+    Parameters
+    ----------
+    n_components : int
+        Number C of maps.
+    n_features : int
+        Number D of features.
+    generator : torch.Generator, default=None
+        Source of the initial reflections.
+    """
+
+    def __init__(self, n_components, n_features, *, generator=None):
+        super().__init__()
+        pairs = torch.randn(n_components, n_features, n_features // 2, generator=generator)
+        self.vectors = nn.Parameter(pairs.repeat_interleave(2, dim=2))
+        self.upper = nn.Parameter(torch.zeros(n_components, n_features * (n_features - 1) // 2))
+        self.log_diagonal = nn.Parameter(torch.zeros(n_components, n_features))
+        self.shift = nn.Parameter(torch.zeros(n_components, 1, n_features))
+
+    def _factors(self):
+        upper = _strict_lower(self.upper, self.log_diagonal.shape[1]).mT + torch.diag_embed(self.log_diagonal.exp())
+        return product_of_reflections(self.vectors), upper
+
+    def forward(self, x):
+        rotation, upper = self._factors()
+        z = torch.baddbmm(self.shift.mT, rotation @ upper, x.mT).mT
+        return z, self.log_diagonal.sum(1, keepdim=True).expand(z.shape[:-1])
+
+    def inverse(self, z):
+        rotation, upper = self._factors()
+        x = solve_triangular(upper, rotation.mT @ (z - self.shift).mT, upper=True).mT
         return x, -self.log_diagonal.sum(1, keepdim=True).expand(z.shape[:-1])

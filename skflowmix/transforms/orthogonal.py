@@ -15,6 +15,15 @@ from torch.nn.functional import normalize
 from .base import Transform
 
 
+def product_of_reflections(vectors):
+    """The matrices (C, D, D) that reflect along each of P vectors, columns of (C, D, P), the last one first."""
+    vectors = normalize(vectors, dim=1)
+    n_features, n_vectors = vectors.shape[1:]
+    like = {"dtype": vectors.dtype, "device": vectors.device}
+    triangle = (vectors.mT @ vectors).triu(1) + 0.5 * torch.eye(n_vectors, **like)
+    return torch.eye(n_features, **like) - vectors @ solve_triangular(triangle, vectors.mT, upper=True)
+
+
 class Permutation(Transform):
     """Another order of the features, the same one for all components.
 
@@ -59,10 +68,7 @@ class Orthogonal(Transform):
 
     def matrix(self):
         """Tensor of shape (C, D, D); its transpose is Q, as rows are multiplied from its left."""
-        vectors = normalize(self.vectors, dim=1)
-        eye = torch.eye(vectors.shape[1], dtype=vectors.dtype, device=vectors.device)
-        triangle = (vectors.mT @ vectors).triu(1) + 0.5 * eye
-        return eye - vectors @ solve_triangular(triangle, vectors.mT, upper=True)
+        return product_of_reflections(self.vectors)
 
     def forward(self, x):
         return x @ self.matrix() + self.shift, x.new_zeros(x.shape[:-1])
