@@ -10,7 +10,7 @@ import torch
 from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.mixture import FlowMixture
-from skflowmix.training import Rows, TrainingOptions, assigned_loss, loop, train
+from skflowmix.training import Rows, TrainingOptions, assigned_objective, loop, train
 from skflowmix.training.loop import evaluate
 from skflowmix.training.parameter_table import ParameterTable
 
@@ -439,5 +439,5 @@ def test_learns_what_the_loss_asks_for():
     mixture = gaussian_start(rows)
     resp = (rows.x[:, 0] > 0).double()
     rows = Rows(rows.x, rows.weight, resp=torch.stack([resp, 1 - resp], 1)[:, None])
-    train(mixture, rows, options(max_iter=15, learning_rate=3e-2), loss=assigned_loss, generator=seeded())
+    train(mixture, rows, options(max_iter=15, learning_rate=3e-2), objective=assigned_objective, generator=seeded())
     assert (mixture.log_resp(rows.x).argmax(1) == (resp == 0)).double().mean() > 0.95

@@ -2,8 +2,6 @@
 
 import copy
 import warnings
-from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -16,7 +14,7 @@ from ..bases import BASES
 from ..bridge import resolve_device, seeded_generator
 from ..flows import make_flow
 from ..mixture import FlowMixture
-from ..training import Rows, TrainingOptions, assigned_loss, mixture_loss, train
+from ..training import SOLVERS, Objective, Rows, TrainingOptions
 from ._labels import encode_labels
 from ._parameters import FlowMixtureParameters
 from ._rows import fit_scaler, merge_repeated_rows, nearest_neighbors, validation_split
@@ -117,10 +115,11 @@ class FlowMixtureFit(FlowMixtureParameters):
             None if resp is None else torch.as_tensor(resp, dtype=dtype, device=device),
         )
         neighbors, neighbor_scale = nearest_neighbors(X[training], data.codes[training], random_state)
-        scores, self.converged_, history = self._train(
+        scores, self.converged_, history = SOLVERS[self.solver](
             mixture.to(device),
             rows[training],
             self._training_options(len(training), neighbor_scale),
+            objective=self._objective(),
             validation=rows[validation] if len(validation) else None,
             neighbors=torch.as_tensor(neighbors, device=device),
             generator=seeded_generator(random_state.randint(np.iinfo(np.int32).max), device),
@@ -128,21 +127,8 @@ class FlowMixtureFit(FlowMixtureParameters):
         self._keep_restart(mixture, int(np.argmax(scores)), scores, history)
         self._architecture = self._architecture_of(component_class)
 
-    def _train(self, mixture, rows, options, **how):
-        """Let each component learn the rows that the start gave it, then all of them compete for the rows.
-
-        A flow that starts as the Gaussian of a ring would, in open competition, lose it before it has its shape.
-        """
-        warm_up = None
-        if rows.resp is not None and mixture.n_components > 1:
-            alone = replace(options, max_iter=options.max_iter // 2, n_step_sizes=1)
-            _, _, warm_up = train(mixture, rows, alone, loss=assigned_loss, **how)
-            n_left = 0 if warm_up.interrupted else options.max_iter - len(warm_up.training_score)
-            options = replace(options, max_iter=n_left)
-        loss = partial(mixture_loss, supervised_weight=self.supervised_weight, unlabelled_weight=self.unlabelled_weight)
-        scores, converged, history = train(mixture, rows, options, loss=loss, **how)
-        history.warm_up = warm_up
-        return scores, converged, history
+    def _objective(self):
+        return Objective(supervised_weight=self.supervised_weight, unlabelled_weight=self.unlabelled_weight)
 
     def _start(self, X, data, component_class, seed, dtype):
         """First responsibilities, and a mixture whose components are their Gaussians."""

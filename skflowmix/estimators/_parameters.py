@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from ..bases import BASES
 from ..flows import PRESETS
 from ..initialization import INITIALIZERS
+from ..training import SOLVERS
 
 
 class FlowMixtureParameters(BaseEstimator):
@@ -23,7 +24,7 @@ class FlowMixtureParameters(BaseEstimator):
         "n_shared_layers": [Options(Integral, {0})],
         "base": [StrOptions(set(BASES))],
         "posterior": [StrOptions({"exact"})],
-        "solver": [StrOptions({"gradient"})],
+        "solver": [StrOptions(set(SOLVERS))],
         "learn_weights": ["boolean"],
         "weights_init": ["array-like", None],
         "weight_concentration_prior": [None],

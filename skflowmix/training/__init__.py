@@ -1,7 +1,18 @@
-"""Fitting a mixture of flows: objectives, the loop, and what it reports."""
+"""Fitting a mixture of flows: objectives, the loop, solvers, and what they report."""
 
 from .history import History
 from .loop import Rows, TrainingOptions, train
-from .objectives import assigned_loss, mixture_loss
+from .objectives import Objective, assigned_loss, assigned_objective, mixture_loss
+from .solvers import SOLVERS
 
-__all__ = ["History", "Rows", "TrainingOptions", "assigned_loss", "mixture_loss", "train"]
+__all__ = [
+    "SOLVERS",
+    "History",
+    "Objective",
+    "Rows",
+    "TrainingOptions",
+    "assigned_loss",
+    "assigned_objective",
+    "mixture_loss",
+    "train",
+]

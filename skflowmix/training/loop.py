@@ -5,18 +5,19 @@ them, so that each ends where it would have ended alone.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from .history import History
-from .objectives import mixture_loss
+from .objectives import Objective
 from .parameter_table import ParameterTable
 
 _MIN_STEPS_PER_ITERATION = 10
 _STEP_SIZE_DROP = 0.2
 _MAX_GRADIENT_NORM = 5.0
 _EVALUATION_ROWS = 2**16
+_LIKELIHOOD = Objective()
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class TrainingOptions:
     ----------
     max_iter : int
         Most iterations. An iteration is a pass over the rows, or several on small data.
+    ramp_iter : int
+        Iterations over which the objective's `progress` goes from 0 to 1.
     batch_size : int
         Rows of a step; the rows that are left over in a pass wait for the next one.
     learning_rate : float
@@ -77,6 +80,7 @@ class TrainingOptions:
     """
 
     max_iter: int = 200
+    ramp_iter: int = 0
     batch_size: int = 256
     learning_rate: float = 5e-3
     n_step_sizes: int = 3
@@ -88,7 +92,7 @@ class TrainingOptions:
     verbose: bool = False
 
 
-def train(mixture, rows, options, *, loss=mixture_loss, validation=None, neighbors=None, generator=None):
+def train(mixture, rows, options, *, objective=_LIKELIHOOD, validation=None, neighbors=None, generator=None):
     """Fit a mixture, in place; it ends in each restart's best state.
 
     Parameters
@@ -96,8 +100,8 @@ def train(mixture, rows, options, *, loss=mixture_loss, validation=None, neighbo
     mixture : FlowMixture
     rows : Rows
     options : TrainingOptions
-    loss : callable, default=mixture_loss
-        ``(log_joint, rows) -> loss``, Tensor of shape (R, N, K) and Rows to Tensor of shape (R, N); see `objectives`.
+    objective : callable, default=Objective()
+        ``(mixture, rows, progress) -> loss``, Tensor of shape (R, N); see `objectives`.
     validation : Rows, default=None
         Rows that decide which state is the best and when to stop. None leaves that to the training score.
     neighbors : int Tensor of shape (N, M), default=None
@@ -113,7 +117,7 @@ def train(mixture, rows, options, *, loss=mixture_loss, validation=None, neighbo
         Whether all restarts stopped improving before `max_iter`.
     history : History
     """
-    run = _Run(mixture, rows, options, loss, validation, neighbors, generator)
+    run = _Run(mixture, rows, options, objective, validation, neighbors, generator)
     try:
         while run.iteration < options.max_iter and run.active.any():
             run.iterate()
@@ -125,19 +129,19 @@ def train(mixture, rows, options, *, loss=mixture_loss, validation=None, neighbo
 
 
 @torch.no_grad()
-def evaluate(mixture, rows, loss=mixture_loss):
+def evaluate(mixture, rows, objective=_LIKELIHOOD):
     """Mean objective per row of each restart, Tensor of shape (R,)."""
     size = max(_EVALUATION_ROWS // (mixture.n_restarts * mixture.n_components), 1)
     chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
-    total = sum(loss(mixture.restart_log_joint(chunk.x), chunk).sum(1) for chunk in chunks)
+    total = sum(objective(mixture, chunk).sum(1) for chunk in chunks)
     return -total / rows.weight.sum()
 
 
 class _Run:
     """State of a fit: everything with a letter R is one entry for each restart."""
 
-    def __init__(self, mixture, rows, options, loss, validation, neighbors, generator):
-        self.mixture, self.rows, self.options, self.loss = mixture, rows, options, loss
+    def __init__(self, mixture, rows, options, objective, validation, neighbors, generator):
+        self.mixture, self.rows, self.options, self.objective = mixture, rows, options, objective
         self.validation, self.neighbors, self.generator = validation, neighbors, generator
         self.history = History()
         self.iteration = 0
@@ -149,7 +153,7 @@ class _Run:
             fused=True,
         )
         self.best_state = self.table.state()
-        start = evaluate(mixture, rows if validation is None else validation, loss)
+        start = evaluate(mixture, rows if validation is None else validation, objective)
         self.best_score = start.nan_to_num(-torch.inf, neginf=-torch.inf)
         self.idle = torch.zeros_like(start, dtype=torch.int64)
         self.n_drops = torch.zeros_like(start, dtype=torch.int64)
@@ -161,7 +165,7 @@ class _Run:
         if self.validation is None:
             score = training_score
         else:
-            score = evaluate(self.mixture, self.validation, self.loss)
+            score = evaluate(self.mixture, self.validation, self.objective)
             self.history.validation_score.append(score.tolist())
         self.history.training_score.append(training_score.tolist())
         self.history.learning_rate.append([group["lr"] for group in self.optimizer.param_groups])
@@ -186,11 +190,15 @@ class _Run:
 
     def _step(self, index):
         batch = self.rows[index]
-        loss = self.loss(self.mixture.restart_log_joint(self._add_noise(batch.x, index)), batch).mean(1)
+        batch = replace(batch, x=self._add_noise(batch.x, index))
+        loss = self.objective(self.mixture, batch, self._progress()).mean(1)
         self.table.differentiate(loss.sum())
         finite = self.table.limit_gradient(_MAX_GRADIENT_NORM) & loss.detach().isfinite()
         self.optimizer.step()
         return loss.detach(), finite
+
+    def _progress(self):
+        return min(self.iteration / max(self.options.ramp_iter, 1), 1.0)
 
     def _add_noise(self, x, index):
         """Blur rows, so that no structure is learned that is finer than the distances between them."""

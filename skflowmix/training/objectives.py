@@ -7,7 +7,39 @@ second term, :math:`\log p(S \mid x) = \log p(x, S) - \log p(x)`, which makes fl
 repel each other where only the joint likelihood would let them overlap.
 """
 
+from dataclasses import dataclass
+
 import torch
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What `train` minimises: ``objective(mixture, rows, progress) -> loss`` of each restart and row.
+
+    `progress` goes from 0 to 1 over the first iterations of a fit, for terms that come in gradually; scores are
+    computed at 1.
+
+    Attributes
+    ----------
+    supervised_weight, unlabelled_weight : float
+        As in `mixture_loss`.
+    """
+
+    supervised_weight: float = 1.0
+    unlabelled_weight: float = 1.0
+
+    def __call__(self, mixture, rows, progress=1.0):
+        return mixture_loss(
+            mixture.restart_log_joint(rows.x),
+            rows,
+            supervised_weight=self.supervised_weight,
+            unlabelled_weight=self.unlabelled_weight,
+        )
+
+
+def assigned_objective(mixture, rows, progress=1.0):
+    """`assigned_loss` of a mixture, in the form that `train` takes."""
+    return assigned_loss(mixture.restart_log_joint(rows.x), rows)
 
 
 def assigned_loss(log_joint, rows):

@@ -1,0 +1,43 @@
+"""Ways to maximise an objective, by name."""
+
+from dataclasses import replace
+
+from .loop import train
+from .objectives import assigned_objective
+
+
+def by_gradient(mixture, rows, options, *, objective, **how):
+    """Let each component learn the rows that the start gave it, then all of them compete for the rows.
+
+    A flow that starts as the Gaussian of a ring would, in open competition, lose it before it has its shape.
+
+    Parameters
+    ----------
+    mixture : FlowMixture
+    rows : Rows
+        Their `resp`, where they have it, is the start that the warm-up follows.
+    options : TrainingOptions
+    objective : callable
+        As in `train`.
+    **how
+        Further arguments of `train`.
+
+    Returns
+    -------
+    score : list of float
+    converged : bool
+    history : History
+        As `train` returns them; `history.warm_up` tells of the first iterations.
+    """
+    warm_up = None
+    if rows.resp is not None and mixture.n_components > 1:
+        alone = replace(options, max_iter=options.max_iter // 2, n_step_sizes=1)
+        _, _, warm_up = train(mixture, rows, alone, objective=assigned_objective, **how)
+        n_left = 0 if warm_up.interrupted else options.max_iter - len(warm_up.training_score)
+        options = replace(options, max_iter=n_left)
+    score, converged, history = train(mixture, rows, options, objective=objective, **how)
+    history.warm_up = warm_up
+    return score, converged, history
+
+
+SOLVERS = {"gradient": by_gradient}
