@@ -21,7 +21,10 @@ from .transforms import (
     ShiftMap,
     SplineMap,
     TriangularAffine,
+    coupling_masks,
 )
+
+_DEFAULT_MASK = "half"
 
 
 def _no_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
@@ -38,13 +41,12 @@ def _bends(transform):
 
 
 def _coupling_layers(make_scalar_map):
-    """Coupling layers that keep the first and the second half of the features by turns."""
+    """Coupling layers that by turns keep some features and the others."""
 
-    def layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
-        n_first = n_features // 2
-        masks = [[(i < n_first) == (layer % 2 == 0) for i in range(n_features)] for layer in range(n_layers)]
-        if n_features == 1:
-            masks = [[False]] * n_layers
+    def layers(
+        n_components, n_features, n_layers, hidden_layer_sizes, generator, *, mask=_DEFAULT_MASK, feature_shape=None
+    ):
+        masks = coupling_masks(mask, n_features, n_layers, feature_shape=feature_shape, generator=generator)
         return [
             Coupling(n_components, mask, make_scalar_map(), hidden_layer_sizes, generator=generator) for mask in masks
         ]
@@ -52,9 +54,9 @@ def _coupling_layers(make_scalar_map):
     return layers
 
 
-def _nice_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
+def _nice_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator, **masking):
     """Couplings that keep volumes, so that the scale of each feature is a layer of its own."""
-    shifts = _coupling_layers(ShiftMap)(n_components, n_features, n_layers, hidden_layer_sizes, generator)
+    shifts = _coupling_layers(ShiftMap)(n_components, n_features, n_layers, hidden_layer_sizes, generator, **masking)
     return [*shifts, Elementwise(n_components, n_features, AffineMap())]
 
 
@@ -124,9 +126,20 @@ PRESETS = {
     "nsf-ar": _autoregressive_layers(SplineMap),
 }
 
+TAKE_A_MASK = ("nice", "nsf", "realnvp")
+
 
 def make_flow(
-    name, n_components, n_features, *, n_layers=4, hidden_layer_sizes=(32, 32), reg_covar=1e-6, generator=None
+    name,
+    n_components,
+    n_features,
+    *,
+    n_layers=4,
+    hidden_layer_sizes=(32, 32),
+    reg_covar=1e-6,
+    mask=_DEFAULT_MASK,
+    feature_shape=None,
+    generator=None,
 ):
     """Build a flow for each component.
 
@@ -144,12 +157,24 @@ def make_flow(
         Units in the hidden layers of each conditioner.
     reg_covar : float, default=1e-6
         Variance added to each feature of the covariance that the affine map starts from.
+    mask : str, default="half"
+        What the couplings of the presets in `TAKE_A_MASK` keep; see `coupling_masks`.
+    feature_shape : tuple of int, default=None
+        Channels, height and width of rows that are images, for those couplings.
     generator : torch.Generator, default=None
-        Source of the initial weights.
+        Source of the initial weights, and of random masks.
 
     Returns
     -------
     Compose
+
+    Raises
+    ------
+    ValueError
+        If a mask is given to a preset that takes none, or does not fit the features.
     """
-    layers = PRESETS[name](n_components, n_features, n_layers, hidden_layer_sizes, generator)
+    masking = {} if (mask, feature_shape) == (_DEFAULT_MASK, None) else {"mask": mask, "feature_shape": feature_shape}
+    if masking and name not in TAKE_A_MASK:
+        raise ValueError(f"flow={name!r} takes neither mask nor feature_shape; those that do are {TAKE_A_MASK}.")
+    layers = PRESETS[name](n_components, n_features, n_layers, hidden_layer_sizes, generator, **masking)
     return Compose([TriangularAffine(n_components, n_features, reg_covar=reg_covar), *layers])

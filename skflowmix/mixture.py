@@ -100,7 +100,6 @@ class FlowMixture(nn.Module):
         """Log-probabilities of the components given a row: Tensor of shape (N, D) -> Tensor of shape (N, K)."""
         return self.log_joint(x).log_softmax(-1)
 
-    @torch.no_grad()
     def sample(self, n_samples, *, generator=None):
         """Draw rows, sorted by component.
 
@@ -114,13 +113,33 @@ class FlowMixture(nn.Module):
         x : Tensor of shape (n_samples, D)
         component : Tensor of shape (n_samples,)
         """
+        x, component, _ = self.sample_and_log_prob(n_samples, generator=generator)
+        return x, component
+
+    @torch.no_grad()
+    def sample_and_log_prob(self, n_samples, *, generator=None):
+        """Draw rows, sorted by component, and their log-densities under it, which takes no further pass of the flow.
+
+        Parameters
+        ----------
+        n_samples : int
+        generator : torch.Generator, default=None
+
+        Returns
+        -------
+        x : Tensor of shape (n_samples, D)
+        component : Tensor of shape (n_samples,)
+        log_prob : Tensor of shape (n_samples,)
+            ``log p(x | component)``, in nats.
+        """
         weights = self.log_weights().squeeze(0).exp()
         component = torch.multinomial(weights, n_samples, replacement=True, generator=generator).sort().values
-        counts = component.bincount(minlength=self.n_components).tolist()
-        shape = (self.n_components, max(counts), self.base.n_features)
+        counts = component.bincount(minlength=self.n_components)
+        shape = (self.n_components, int(counts.max()), self.base.n_features)
         z = self.base.sample(shape, generator=generator, dtype=weights.dtype, device=weights.device)
-        x, _ = self.flow.inverse(z)
-        return torch.cat([rows[:count] for rows, count in zip(x, counts, strict=True)]), component
+        x, ladj = self.flow.inverse(z)
+        drawn = torch.arange(shape[1], device=counts.device) < counts[:, None]
+        return x[drawn], component, (self.base.log_prob(z) - ladj)[drawn]
 
     @torch.no_grad()
     def initialize(self, x, resp):

@@ -413,7 +413,7 @@ def test_table_goes_back_to_a_saved_state_for_the_chosen_restarts(stack):
     before, saved = state(stack), table.state()
     for values in table.values:
         values += 1
-    table.copy_rows(saved, table.values, torch.tensor([False, True]))
+    table.copy_rows(saved, table.live_state, torch.tensor([False, True]))
     for name, parameter in stack.named_parameters():
         first, second = before[name].chunk(2)
         assert torch.equal(parameter.detach(), torch.cat([first + 1, second]))

@@ -4,6 +4,7 @@ import copy
 import importlib
 import inspect
 import pkgutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from skflowmix.transforms import (
     ActNorm,
     AffineMap,
     Autoregressive,
+    BatchNorm,
     Compose,
     Coupling,
     Elementwise,
@@ -27,7 +29,9 @@ from skflowmix.transforms import (
     Orthogonal,
     Permutation,
     Planar,
+    PLULinear,
     PReLUMap,
+    QRLinear,
     Radial,
     ScalarMap,
     ShiftMap,
@@ -78,6 +82,7 @@ TRANSFORMS = {
     "Autoregressive affine map": autoregressive(AffineMap),
     "Autoregressive shift": autoregressive(ShiftMap),
     "Autoregressive spline": autoregressive(SplineMap, backwards=True),
+    "BatchNorm": lambda c, d, generator: BatchNorm(c, d).eval(),
     "Compose": lambda c, d, generator: Compose(
         [
             TriangularAffine(c, d),
@@ -101,11 +106,13 @@ TRANSFORMS = {
     "LULinear": lambda c, d, generator: LULinear(c, d),
     "Orthogonal": lambda c, d, generator: Orthogonal(c, d, generator=generator),
     "Permutation": lambda c, d, generator: Compose([Permutation(rolled(d)), LULinear(c, d)]),
+    "PLULinear": lambda c, d, generator: PLULinear(c, rolled(d)),
     "Planar": lambda c, d, generator: Planar(c, d, generator=generator),
+    "QRLinear": lambda c, d, generator: QRLinear(c, d, generator=generator),
     "Radial": lambda c, d, generator: Radial(c, d, generator=generator),
     "TriangularAffine": lambda c, d, generator: TriangularAffine(c, d),
 }
-START_ELSEWHERE = {"Orthogonal", "Permutation"}
+START_ELSEWHERE = {"Orthogonal", "PLULinear", "Permutation"}
 
 every_transform = pytest.mark.parametrize("name", TRANSFORMS)
 every_width = pytest.mark.parametrize("n_features", [1, 2, 5])
@@ -340,28 +347,96 @@ def test_initialize_forgets_what_was_learned(make, cls):
     torch.testing.assert_close(transform(x), fresh(x), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("cls", [ActNorm, BatchNorm])
 @given(n_features=st.integers(1, 5), log_scale=st.integers(-4, 4), seed=st.integers(0, 1000))
 @settings(deadline=None, max_examples=20)
-def test_actnorm_initialize_standardises_each_feature(n_features, log_scale, seed):
+def test_normalization_initialize_standardises_each_feature(cls, n_features, log_scale, seed):
     generator = torch.Generator().manual_seed(seed)
     x = 10.0**log_scale * (torch.randn((2, 40, n_features), generator=generator, dtype=torch.float64) + 3)
     weight = torch.rand((2, 40), generator=generator, dtype=torch.float64) + 0.01
-    transform = ActNorm(2, n_features).double()
+    transform = cls(2, n_features).double().eval()
     transform.initialize(x, weight)
     mean, cov = covariance(transform(x)[0].detach(), weight)
     np.testing.assert_allclose(mean, 0, atol=1e-10)
     np.testing.assert_allclose(np.diagonal(cov, axis1=1, axis2=2), 1, rtol=1e-10)
 
 
+@pytest.mark.parametrize("cls", [ActNorm, BatchNorm])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("value", [0.0, 1 / 3, 1e6 / 3])
-def test_actnorm_initialize_only_centres_a_constant_feature(dtype, value):
+def test_normalization_initialize_only_centres_a_constant_feature(cls, dtype, value):
     x = torch.full((1, 70, 1), value, dtype=dtype)
-    transform = ActNorm(1, 1).to(dtype)
+    transform = cls(1, 1).to(dtype).eval()
     transform.initialize(x, torch.ones(1, 70, dtype=dtype))
     z, ladj = transform(x)
     assert not ladj.any()
     assert z.abs().max() <= 100 * torch.finfo(dtype).eps * max(value, 1)
+
+
+def test_batchnorm_standardises_each_batch_in_training_mode(make):
+    transform, x = make("BatchNorm", n_rows=30)
+    x = 7 * x + 3
+    fresh = BatchNorm(2, 3, eps=0.0).double()
+    z, ladj = fresh(x)
+    mean, cov = covariance(z.detach(), torch.ones(x.shape[:2]))
+    np.testing.assert_allclose(mean, 0, atol=1e-12)
+    np.testing.assert_allclose(np.diagonal(cov, axis1=1, axis2=2), 1, rtol=1e-12)
+    expected = -x.std(1, correction=0).log().sum(1, keepdim=True)
+    torch.testing.assert_close(ladj, expected.expand(2, 30), rtol=1e-12, atol=1e-12)
+    learned = transform.log_scale.exp() * z + transform.shift
+    transform.eps = 0.0
+    torch.testing.assert_close(transform.train()(x)[0], learned, rtol=1e-12, atol=1e-12)
+
+
+def test_batchnorm_adds_eps_to_the_variance():
+    x = torch.tensor([[[-1.0], [1.0]], [[5.0], [5.0]]])
+    z, ladj = BatchNorm(2, 1, eps=0.25)(x)
+    torch.testing.assert_close(z[:, 1, 0], torch.tensor([1 / 1.25**0.5, 0.0]))
+    torch.testing.assert_close(ladj[:, 0], -0.5 * torch.tensor([1.25, 0.25]).log())
+
+
+def test_batchnorm_differentiates_through_the_statistics_of_the_batch(make):
+    transform, x = make("BatchNorm", n_rows=5)
+    transform.train()
+    assert torch.autograd.gradcheck(transform, x.clone().requires_grad_())
+    total = torch.autograd.functional.jacobian(lambda x: transform(x)[0].sum(1), x)
+    assert total.abs().max() < 1e-12, "a batch that is shifted as a whole has the same z"
+
+
+def test_batchnorm_running_statistics_converge_to_those_of_the_batches():
+    generator = torch.Generator().manual_seed(0)
+    x = 4 * torch.randn((2, 50, 3), generator=generator, dtype=torch.float64) + 2
+    transform = BatchNorm(2, 3).double()
+    first = x.mean(1, keepdim=True)
+    z, ladj = transform(x)
+    torch.testing.assert_close(transform.running_mean, 0.1 * first, rtol=1e-12, atol=0)
+    for _ in range(300):
+        transform(x)
+    transform.eval()
+    torch.testing.assert_close(transform(x), (z, ladj), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(transform.inverse(z)[0], x, rtol=1e-10, atol=1e-10)
+
+
+def test_batchnorm_learns_its_statistics_in_training_mode_alone(make):
+    transform, x = make("BatchNorm")
+    before = copy.deepcopy(dict(transform.named_buffers()))
+    transform(x), transform.inverse(x), transform.train().inverse(x)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in transform.named_buffers())
+    transform(x)
+    assert all((buffer != before[name]).all() for name, buffer in transform.named_buffers())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_compose_initializes_batchnorm_by_the_weights_and_keeps_its_mode(training):
+    generator = torch.Generator().manual_seed(0)
+    x = 5 * torch.randn((2, 50, 3), generator=generator, dtype=torch.float64) + 1
+    weight = torch.rand((2, 50), generator=generator, dtype=torch.float64)
+    transform = Compose([BatchNorm(2, 3), Compose([BatchNorm(2, 3)])]).double().train(training)
+    transform.initialize(x, weight)
+    assert {module.training for module in transform.modules()} == {training}
+    mean, cov = covariance(transform.eval()(x)[0].detach(), weight)
+    np.testing.assert_allclose(mean, 0, atol=1e-12)
+    np.testing.assert_allclose(np.diagonal(cov, axis1=1, axis2=2), 1, rtol=1e-12)
 
 
 MASKS = {
@@ -392,15 +467,60 @@ def test_coupling_moves_features_outside_the_mask_by_those_inside(randomise, mas
     assert torch.equal(depends, eye | (~kept[:, None] & kept))
 
 
+@torch.no_grad()
+def triangular(diagonal, entries):
+    """Lower triangular matrices of a diagonal and of the entries below it, row by row."""
+    matrix = torch.diag_embed(diagonal)
+    rows, columns = torch.tril_indices(*matrix.shape[1:], -1)
+    matrix[:, rows, columns] = entries
+    return matrix
+
+
+def reflections(vectors):
+    """The product of reflections, one after the other."""
+    product = eye = torch.eye(vectors.shape[1], dtype=vectors.dtype).expand(len(vectors), -1, -1)
+    for v in vectors.unbind(2):
+        product = product @ (eye - 2 * v[:, :, None] * v[:, None] / v.square().sum(1)[:, None, None])
+    return product
+
+
 @pytest.mark.parametrize("n_features", [1, 2, 5, 64])
 def test_orthogonal_is_the_product_of_reflections(n_features):
     transform = Orthogonal(2, n_features, generator=torch.Generator().manual_seed(0)).double()
-    eye = torch.eye(n_features, dtype=torch.float64)
-    product = eye
-    for v in transform.vectors.detach().unbind(2):
-        product = product @ (eye - 2 * v[:, :, None] * v[:, None] / v.square().sum(1)[:, None, None])
+    product = reflections(transform.vectors.detach())
+    eye = torch.eye(n_features, dtype=torch.float64).expand_as(product)
     torch.testing.assert_close(transform.matrix(), product, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(product @ product.mT, eye.expand_as(product), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(product @ product.mT, eye, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 5, 64])
+def test_qr_linear_is_a_rotation_of_a_triangular_map(randomise, n_features):
+    generator = torch.Generator().manual_seed(0)
+    transform = randomise(QRLinear(2, n_features, generator=generator).double(), n_features, generator)
+    x = torch.randn((2, 10, n_features), generator=generator, dtype=torch.float64)
+    rotation = reflections(transform.vectors.detach())
+    upper = triangular(transform.log_diagonal.exp(), transform.upper).mT
+    torch.testing.assert_close(transform(x)[0], x @ (rotation @ upper).mT + transform.shift, rtol=1e-9, atol=1e-9)
+    assert (torch.linalg.det(rotation) - 1).abs().max() < 1e-9
+    assert n_features == 1 or not torch.allclose(rotation, torch.eye(n_features, dtype=torch.float64), atol=1e-3)
+
+
+@pytest.mark.parametrize("n_features", [5, 64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_qr_linear_starts_at_the_identity_in_many_features(n_features, dtype):
+    transform = QRLinear(3, n_features, generator=torch.Generator().manual_seed(0)).to(dtype)
+    x = torch.eye(n_features, dtype=dtype).repeat(3, 1, 1)
+    torch.testing.assert_close(transform(x)[0], x, rtol=0, atol=100 * torch.finfo(dtype).eps)
+
+
+def test_plu_linear_permutes_the_rows_of_l_times_u(make):
+    transform, x = make("PLULinear", n_features=4)
+    linear = transform.transforms[0]
+    lower = triangular(torch.ones_like(linear.log_diagonal), linear.lower)
+    upper = triangular(linear.log_diagonal.exp(), linear.upper).mT
+    permutation = torch.eye(4, dtype=torch.float64)[rolled(4)]
+    expected = (x @ (lower @ upper).mT + linear.shift) @ permutation.T
+    torch.testing.assert_close(transform(x)[0], expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("cls", [Planar, Radial])
@@ -462,20 +582,24 @@ def test_autoregressive_feature_depends_on_those_before_it(randomise, order, hid
         assert torch.equal(depends, expected)
 
 
-def test_autoregressive_equals_zuko(make):
-    zuko = pytest.importorskip("zuko.transforms")
-    transform, x = make("Autoregressive affine map", n_components=1, n_features=5, n_rows=30)
+@contextmanager
+def counted_evaluations(conditioner):
+    """A list that grows by one with each evaluation of a network."""
+    evaluations = []
+    handle = conditioner.register_forward_hook(lambda *_: evaluations.append(1))
+    yield evaluations
+    handle.remove()
 
-    def peer_map(x):
-        shift, log_scale = transform.conditioner(x.mT).mT.chunk(2, dim=-1)
-        return zuko.DependentTransform(zuko.AffineTransform(shift, log_scale.exp()), 1)
 
-    transform.scalar_map.max_log_scale = 1e9
-    peer = zuko.AutoregressiveTransform(peer_map, passes=5)
-    z, ladj = transform(x)
-    torch.testing.assert_close(peer(x), z)
-    torch.testing.assert_close(peer.log_abs_det_jacobian(x, z), ladj)
-    torch.testing.assert_close(peer.inv(x), transform.inverse(x)[0])
+@pytest.mark.parametrize("scalar_map", [AffineMap, SplineMap])
+@every_width
+def test_autoregression_takes_one_pass_forward_and_one_for_each_feature_back(scalar_map, n_features):
+    transform = autoregressive(scalar_map)(2, n_features, torch.Generator().manual_seed(0))
+    x = torch.zeros(2, 3, n_features)
+    for direction, function in [("forward", transform), ("inverse", transform.inverse)]:
+        with counted_evaluations(transform.conditioner) as evaluations:
+            function(x)
+        assert len(evaluations) == (1 if direction == "forward" else n_features)
 
 
 def test_inverse_swaps_the_directions(make):

@@ -93,7 +93,7 @@ class TrainingOptions:
 
 
 def train(mixture, rows, options, *, objective=_LIKELIHOOD, validation=None, neighbors=None, generator=None):
-    """Fit a mixture, in place; it ends in each restart's best state.
+    """Fit a mixture, in place; it ends in each restart's best state, and in evaluation mode.
 
     Parameters
     ----------
@@ -118,6 +118,7 @@ def train(mixture, rows, options, *, objective=_LIKELIHOOD, validation=None, nei
     history : History
     """
     run = _Run(mixture, rows, options, objective, validation, neighbors, generator)
+    mixture.train()
     try:
         while run.iteration < options.max_iter and run.active.any():
             run.iterate()
@@ -125,15 +126,19 @@ def train(mixture, rows, options, *, objective=_LIKELIHOOD, validation=None, nei
         run.history.interrupted = True
     finally:
         run.finish()
+        mixture.eval()
     return run.best_score.tolist(), not bool(run.active.any()), run.history
 
 
 @torch.no_grad()
 def evaluate(mixture, rows, objective=_LIKELIHOOD):
-    """Mean objective per row of each restart, Tensor of shape (R,)."""
+    """Mean objective per row of each restart, Tensor of shape (R,), in evaluation mode."""
     size = max(_EVALUATION_ROWS // (mixture.n_restarts * mixture.n_components), 1)
     chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
+    was_training = mixture.training
+    mixture.eval()
     total = sum(objective(mixture, chunk).sum(1) for chunk in chunks)
+    mixture.train(was_training)
     return -total / rows.weight.sum()
 
 
@@ -216,7 +221,7 @@ class _Run:
         """Save states that are better, count iterations since, and end or slow the restarts that are stuck."""
         better = self.active & finite & (score > self.best_score)
         enough = better & (score > self.best_score + self.options.tol)
-        self.table.copy_rows(self.table.values, self.best_state, better)
+        self.table.copy_rows(self.table.live_state, self.best_state, better)
         self.best_score = torch.where(better, score, self.best_score)
         self.idle = torch.where(enough, 0, self.idle + 1)
         stuck = self.active & (self.idle >= self.options.n_iter_no_change)
@@ -233,7 +238,7 @@ class _Run:
         self.n_drops += chosen
         self.idle[chosen] = 0
         self.active &= self.n_drops < self.options.n_step_sizes
-        self.table.copy_rows(self.best_state, self.table.values, chosen)
+        self.table.copy_rows(self.best_state, self.table.live_state, chosen)
         for group, hit in zip(self.optimizer.param_groups, chosen.tolist(), strict=True):
             if hit:
                 group["lr"] *= _STEP_SIZE_DROP
@@ -242,4 +247,4 @@ class _Run:
 
     def finish(self):
         everyone = torch.ones_like(self.active)
-        self.table.copy_rows(self.best_state, self.table.values, everyone)
+        self.table.copy_rows(self.best_state, self.table.live_state, everyone)

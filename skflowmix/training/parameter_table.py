@@ -23,6 +23,8 @@ class ParameterTable:
     ----------
     values, gradients : list of Tensor of shape (R, P_i)
         One for each length of the leading axis.
+    live_state : list of Tensor of shape (R, S_i)
+        The values, and the buffers that a state dictionary holds: running averages change in training, too.
     """
 
     def __init__(self, module, n_restarts):
@@ -39,6 +41,9 @@ class ParameterTable:
                 parameter.data = columns.unflatten(1, parameter.shape[1:])
             self.values.append(table.view(n_restarts, -1))
             self.gradients.append(torch.zeros_like(self.values[-1]))
+        saved = module.state_dict()
+        buffers = [buffer for name, buffer in module.named_buffers() if name in saved]
+        self.live_state = [*self.values, *(buffer.view(n_restarts, -1) for buffer in buffers)]
 
     def rows(self):
         """Each restart's parameters, a list of leaf tensors whose `.grad` is set, for an optimizer."""
@@ -76,8 +81,8 @@ class ParameterTable:
         return finite
 
     def state(self):
-        """A copy of all values."""
-        return [values.clone() for values in self.values]
+        """A copy of `live_state`."""
+        return [tensor.clone() for tensor in self.live_state]
 
     @torch.no_grad()
     def copy_rows(self, source, target, chosen):
