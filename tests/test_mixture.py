@@ -15,6 +15,7 @@ from sklearn.mixture import GaussianMixture
 from skflowmix.bases import BASES, Normal
 from skflowmix.flows import PRESETS, make_flow
 from skflowmix.mixture import FlowMixture
+from skflowmix.nets import MLP
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 every_base = pytest.mark.parametrize("base", BASES)
@@ -124,6 +125,46 @@ def test_samples_come_from_the_component_that_they_name():
     x, component = mixture.sample(300, generator=torch.Generator().manual_seed(0))
     assert (x - centres[component]).abs().max() < 6
     assert torch.equal(mixture.log_resp(x).argmax(1), component)
+
+
+@every_preset
+@every_base
+def test_log_prob_of_fresh_samples_is_that_of_their_component(make_mixture, preset, base):
+    mixture = make_mixture(preset, 3, base=base)
+    x, component, log_prob = mixture.sample_and_log_prob(200, generator=torch.Generator().manual_seed(0))
+    again = mixture.sample(200, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(x, again[0])
+    assert torch.equal(component, again[1])
+    expected = mixture.component_log_prob(x)[0].gather(1, component[:, None])[:, 0]
+    torch.testing.assert_close(log_prob, expected, rtol=1e-8, atol=1e-8)
+
+
+def count_network_evaluations(mixture, function):
+    """Evaluations of each conditioner of a flow."""
+    networks = [module for module in mixture.modules() if isinstance(module, MLP)]
+    counts = [0] * len(networks)
+
+    def count(index):
+        def hook(*_):
+            counts[index] += 1
+
+        return hook
+
+    handles = [network.register_forward_hook(count(index)) for index, network in enumerate(networks)]
+    function()
+    for handle in handles:
+        handle.remove()
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("preset", "of_a_density", "of_a_sample"), [("maf", 1, 5), ("nsf-ar", 1, 5), ("iaf", 5, 1), ("nsf", 1, 1)]
+)
+def test_each_direction_evaluates_networks_as_often_as_it_must(make_mixture, preset, of_a_density, of_a_sample):
+    mixture = make_mixture(preset, 2, 5)
+    x, generator = rows(4, 5), torch.Generator().manual_seed(0)
+    assert count_network_evaluations(mixture, lambda: mixture.log_prob(x)) == [of_a_density] * 2
+    assert count_network_evaluations(mixture, lambda: mixture.sample_and_log_prob(4, generator=generator)) == [of_a_sample] * 2
 
 
 @every_preset

@@ -13,6 +13,7 @@ from skflowmix.mixture import FlowMixture
 from skflowmix.training import Rows, TrainingOptions, assigned_objective, loop, train
 from skflowmix.training.loop import evaluate
 from skflowmix.training.parameter_table import ParameterTable
+from skflowmix.transforms import BatchNorm, Compose, Coupling, SplineMap
 
 N_ROWS, BATCH = 128, 64
 STEPS_PER_ITERATION = 10
@@ -34,6 +35,21 @@ def gaussian_start(rows, n_components=2, *, preset="nsf", seed=0, base=Normal):
     n_features = rows.x.shape[1]
     flow = make_flow(preset, n_components, n_features, n_layers=2, hidden_layer_sizes=(8,), generator=generator)
     mixture = FlowMixture(flow, base(n_components, n_features), n_components).double()
+    mixture.initialize(rows.x, torch.rand((len(rows), n_components), generator=generator, dtype=torch.float64))
+    return mixture
+
+
+def batch_normalised_start(rows, n_components=2, *, seed=0):
+    generator, n_features = seeded(seed), rows.x.shape[1]
+    keeps_first = [n_features > 1 and i == 0 for i in range(n_features)]
+    flow = Compose(
+        [
+            BatchNorm(n_components, n_features),
+            Coupling(n_components, keeps_first, SplineMap(), (8,), generator=generator),
+            BatchNorm(n_components, n_features),
+        ]
+    )
+    mixture = FlowMixture(flow, Normal(n_components, n_features), n_components).double()
     mixture.initialize(rows.x, torch.rand((len(rows), n_components), generator=generator, dtype=torch.float64))
     return mixture
 
@@ -417,6 +433,68 @@ def test_table_goes_back_to_a_saved_state_for_the_chosen_restarts(stack):
     for name, parameter in stack.named_parameters():
         first, second = before[name].chunk(2)
         assert torch.equal(parameter.detach(), torch.cat([first + 1, second]))
+
+
+def test_table_keeps_buffers_with_the_values_of_their_restart():
+    stack = FlowMixture.stack([batch_normalised_start(banana(), seed=seed) for seed in range(2)])
+    table, before = ParameterTable(stack, 2), state(stack)
+    saved = table.state()
+    with torch.no_grad():
+        for tensor in stack.state_dict().values():
+            tensor += 1
+    table.copy_rows(saved, table.live_state, torch.tensor([False, True]))
+    for name, tensor in stack.state_dict().items():
+        first, second = before[name].chunk(2)
+        assert torch.equal(tensor, torch.cat([first + 1, second])), name
+
+
+def test_density_is_exact_after_training_through_batches():
+    rows, validation = banana(n_features=1), banana(60, n_features=1, seed=1)
+    mixture = batch_normalised_start(rows)
+    (score,), _, history = train(
+        mixture, rows, options(max_iter=20, learning_rate=0.05), validation=validation, generator=seeded()
+    )
+    assert score > history.validation_score[0][0]
+    assert not any(module.training for module in mixture.modules())
+    assert score == pytest.approx(mixture.log_prob(validation.x).mean().item(), rel=1e-12)
+    apart = torch.cat([mixture.log_prob(row[None]) for row in validation.x])
+    torch.testing.assert_close(apart, mixture.log_prob(validation.x), rtol=1e-12, atol=1e-12)
+    grid = torch.linspace(-30, 30, 30001, dtype=torch.float64)
+    assert torch.trapezoid(mixture.log_prob(grid[:, None]).exp(), grid).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_best_state_has_the_running_averages_it_was_scored_with():
+    rows, validation = banana(), banana(60, seed=1)
+    starts = [batch_normalised_start(rows, seed=seed) for seed in range(3)]
+    chosen = options(max_iter=12, n_iter_no_change=2, learning_rate=0.2)
+    stack = FlowMixture.stack(starts)
+    scores, _, history = train(stack, rows, chosen, validation=validation, generator=seeded())
+    assert min(scores) > -np.inf
+    assert scores != history.validation_score[-1], "the last state should not be the best one"
+    np.testing.assert_allclose(scores, evaluate(stack, validation), rtol=1e-12)
+    for index, start in enumerate(starts):
+        train(start, rows, chosen, validation=validation, generator=seeded())
+        assert_same_state(stack.restart(index), start.state_dict(), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluate_leaves_running_averages_and_mode_alone(training):
+    rows = banana()
+    mixture = batch_normalised_start(rows).train(training)
+    before = state(mixture)
+    first = evaluate(mixture, rows)
+    assert_same_state(mixture, before)
+    assert {module.training for module in mixture.modules()} == {training}
+    torch.testing.assert_close(first, mixture.eval().log_prob(rows.x).mean()[None], rtol=1e-12, atol=0)
+
+
+def test_training_averages_over_its_batches():
+    rows = banana()
+    mixture = batch_normalised_start(rows).eval()
+    norm = mixture.flow.transforms[0]
+    norm.running_mean.fill_(9.0)
+    train(mixture, rows, options(max_iter=20, learning_rate=1e-9), validation=rows, generator=seeded())
+    assert (norm.running_mean - rows.x.mean(0)).abs().max() < 0.3
 
 
 def test_neighbor_noise_moves_rows_along_the_data():
