@@ -164,7 +164,10 @@ def test_each_direction_evaluates_networks_as_often_as_it_must(make_mixture, pre
     mixture = make_mixture(preset, 2, 5)
     x, generator = rows(4, 5), torch.Generator().manual_seed(0)
     assert count_network_evaluations(mixture, lambda: mixture.log_prob(x)) == [of_a_density] * 2
-    assert count_network_evaluations(mixture, lambda: mixture.sample_and_log_prob(4, generator=generator)) == [of_a_sample] * 2
+    assert (
+        count_network_evaluations(mixture, lambda: mixture.sample_and_log_prob(4, generator=generator))
+        == [of_a_sample] * 2
+    )
 
 
 @every_preset

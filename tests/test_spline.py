@@ -67,32 +67,6 @@ def test_forward_is_durkans_formula(raw, bound):
     np.testing.assert_allclose(log_slope[0, 0], expected[:, 1], rtol=1e-9, atol=1e-9)
 
 
-@given(raw=raw_parameters(np.float64, limit=3))
-@settings(deadline=None, max_examples=20)
-def test_both_directions_equal_zuko(raw):
-    zuko_transforms = pytest.importorskip("zuko.transforms")
-    x_knots, z_knots, slopes = map(torch.as_tensor, knots(raw))
-    limit = 1e-30
-
-    def before_softclip(value, scale):
-        return value / (1 - abs(scale * value / math.log(limit)))
-
-    peer = zuko_transforms.MonotonicRQSTransform(
-        before_softclip((x_knots.diff() / 10).log(), 2),
-        before_softclip((z_knots.diff() / 10).log(), 2),
-        before_softclip(slopes[1:-1].log(), 1),
-        bound=5.0,
-        slope=limit,
-    )
-    value, parameters = shaped(raw, GRID)
-    expected_z, expected_log_slope = peer.call_and_ladj(value[0, 0])
-    z, log_slope = SplineMap().forward(value, parameters)
-    x, _ = SplineMap().inverse(value, parameters)
-    torch.testing.assert_close(z[0, 0], expected_z, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(log_slope[0, 0], expected_log_slope, rtol=1e-8, atol=1e-8)
-    torch.testing.assert_close(x[0, 0], peer.inv(value[0, 0]), rtol=1e-7, atol=1e-7)
-
-
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 @given(raw=raw_parameters(np.float32))
 @settings(deadline=None, max_examples=40)

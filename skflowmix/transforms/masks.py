@@ -58,7 +58,7 @@ def _alternating(n_features, n_layers, feature_shape, generator):
 
 
 def _random(n_features, n_layers, feature_shape, generator):
-    masks = []
+    masks: list[list[bool]] = []
     while len(masks) < n_layers:
         masks += _by_turns((torch.randperm(n_features, generator=generator) < n_features // 2).tolist(), 2)
     return masks[:n_layers]
