@@ -2,7 +2,7 @@
 
 Every preset starts, on the data's side, with an affine map that `initialize` sets from each component's
 weighted mean and covariance, and goes on with layers that are the identity at first. A preset is one line
-in `PRESETS`.
+in `PRESETS`: a function that makes a list of so many layers.
 """
 
 from .transforms import (
@@ -11,6 +11,7 @@ from .transforms import (
     Compose,
     Coupling,
     Elementwise,
+    Grouped,
     Inverse,
     LULinear,
     Orthogonal,
@@ -57,7 +58,7 @@ def _coupling_layers(make_scalar_map):
 def _nice_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator, **masking):
     """Couplings that keep volumes, so that the scale of each feature is a layer of its own."""
     shifts = _coupling_layers(ShiftMap)(n_components, n_features, n_layers, hidden_layer_sizes, generator, **masking)
-    return [*shifts, Elementwise(n_components, n_features, AffineMap())]
+    return [*shifts[:-1], Compose([*shifts[-1:], Elementwise(n_components, n_features, AffineMap())])]
 
 
 def _glow_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
@@ -66,14 +67,16 @@ def _glow_layers(n_components, n_features, n_layers, hidden_layer_sizes, generat
     That map's scales and shifts are what Glow's ActNorm would have; their start is that of the flow's first layer.
     """
     mask = [i < n_features // 2 for i in range(n_features)]
-    layers = []
-    for _ in range(n_layers):
-        layers += [
-            LULinear(n_components, n_features),
-            Permutation(range(n_features)[::-1]),
-            Coupling(n_components, mask, AffineMap(), hidden_layer_sizes, generator=generator),
-        ]
-    return layers
+    return [
+        Compose(
+            [
+                LULinear(n_components, n_features),
+                Permutation(range(n_features)[::-1]),
+                Coupling(n_components, mask, AffineMap(), hidden_layer_sizes, generator=generator),
+            ]
+        )
+        for _ in range(n_layers)
+    ]
 
 
 def _prelu_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
@@ -85,7 +88,7 @@ def _prelu_layers(n_components, n_features, n_layers, hidden_layer_sizes, genera
     for _ in range(n_layers):
         motion = Orthogonal(n_components, n_features, generator=generator)
         bend = Elementwise(n_components, n_features, PReLUMap())
-        layers += [Compose([motion, bend, Inverse(motion)]), LULinear(n_components, n_features)]
+        layers.append(Compose([motion, bend, Inverse(motion), LULinear(n_components, n_features)]))
     return layers
 
 
@@ -129,12 +132,22 @@ PRESETS = {
 TAKE_A_MASK = ("nice", "nsf", "realnvp")
 
 
+def _preset_layers(name, *sizes, mask, feature_shape):
+    """The layers of a preset; what its couplings keep is asked of it only where it is not the default."""
+    if (mask, feature_shape) == (_DEFAULT_MASK, None):
+        return PRESETS[name](*sizes)
+    if name not in TAKE_A_MASK:
+        raise ValueError(f"flow={name!r} takes neither mask nor feature_shape; those that do are {TAKE_A_MASK}.")
+    return PRESETS[name](*sizes, mask=mask, feature_shape=feature_shape)
+
+
 def make_flow(
-    name,
+    flow,
     n_components,
     n_features,
     *,
     n_layers=4,
+    n_shared_layers=0,
     hidden_layer_sizes=(32, 32),
     reg_covar=1e-6,
     mask=_DEFAULT_MASK,
@@ -145,14 +158,16 @@ def make_flow(
 
     Parameters
     ----------
-    name : str
-        A key of `PRESETS`.
+    flow : str or list of str
+        A key of `PRESETS`, or one for each component.
     n_components : int
         Number C of components.
     n_features : int
         Number D of features.
     n_layers : int, default=4
         Layers after the affine map.
+    n_shared_layers : int, default=0
+        So many of the layers are left out, the first ones: those that `make_shared_layers` makes.
     hidden_layer_sizes : tuple of int, default=(32, 32)
         Units in the hidden layers of each conditioner.
     reg_covar : float, default=1e-6
@@ -166,15 +181,47 @@ def make_flow(
 
     Returns
     -------
-    Compose
+    Transform
+        One batch for all components of the same preset.
 
     Raises
     ------
     ValueError
         If a mask is given to a preset that takes none, or does not fit the features.
     """
-    masking = {} if (mask, feature_shape) == (_DEFAULT_MASK, None) else {"mask": mask, "feature_shape": feature_shape}
-    if masking and name not in TAKE_A_MASK:
-        raise ValueError(f"flow={name!r} takes neither mask nor feature_shape; those that do are {TAKE_A_MASK}.")
-    layers = PRESETS[name](n_components, n_features, n_layers, hidden_layer_sizes, generator, **masking)
-    return Compose([TriangularAffine(n_components, n_features, reg_covar=reg_covar), *layers])
+
+    def one_batch(name, size):
+        sizes = (size, n_features, n_layers, hidden_layer_sizes)
+        layers = _preset_layers(name, *sizes, generator, mask=mask, feature_shape=feature_shape)
+        affine = TriangularAffine(size, n_features, reg_covar=reg_covar)
+        return Compose([affine, *layers[n_shared_layers:]])
+
+    if isinstance(flow, str) or len(set(flow)) == 1:
+        return one_batch(flow if isinstance(flow, str) else flow[0], n_components)
+    members = {name: [i for i, other in enumerate(flow) if other == name] for name in dict.fromkeys(flow)}
+    return Grouped([one_batch(name, len(indices)) for name, indices in members.items()], list(members.values()))
+
+
+def make_shared_layers(
+    name,
+    n_features,
+    *,
+    n_layers,
+    n_shared_layers,
+    hidden_layer_sizes=(32, 32),
+    mask=_DEFAULT_MASK,
+    feature_shape=None,
+    generator=None,
+):
+    """The first layers of a preset, on the data's side, as one transform for all components.
+
+    Parameters are those of `make_flow`.
+
+    Returns
+    -------
+    Compose
+        Its component axis has length one.
+    """
+    sizes = (1, n_features, n_layers, hidden_layer_sizes)
+    layers = _preset_layers(name, *sizes, generator, mask=mask, feature_shape=feature_shape)
+    return Compose(layers[:n_shared_layers])

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skflowmix.flows import PRESETS, TAKE_A_MASK, make_flow
+from skflowmix.flows import PRESETS, TAKE_A_MASK, make_flow, make_shared_layers
 from skflowmix.transforms import MASKS, Coupling, coupling_masks
 
 IMAGE = (3, 4, 5)
@@ -100,6 +100,14 @@ def test_couplings_of_a_flow_keep_what_the_mask_says(preset, name):
     assert kept == masks_of(name, n_layers=len(couplings))
     x = torch.randn((2, 3, 60), generator=generator)
     torch.testing.assert_close(flow.inverse(flow(x)[0])[0], x, rtol=1e-4, atol=1e-4)
+
+
+def test_shared_layers_take_the_mask_of_the_flow():
+    sizes = {"n_layers": 2, "n_shared_layers": 1, "hidden_layer_sizes": (4,), "mask": "channel", "feature_shape": IMAGE}
+    generator = torch.Generator().manual_seed(0)
+    layers = [make_shared_layers("nsf", 60, **sizes, generator=generator).transforms[0]]
+    layers.append(make_flow("nsf", 2, 60, **sizes, generator=generator).transforms[1])
+    assert [_indicator(layer.kept).tolist() for layer in layers] == masks_of("channel", n_layers=2)
 
 
 def _indicator(places):

@@ -4,6 +4,7 @@ from .autoregressive import Autoregressive
 from .base import Compose, Inverse, Transform
 from .coupling import Coupling
 from .elementwise import Elementwise
+from .grouped import Grouped
 from .linear import FullAffine, LULinear, PLULinear, QRLinear, TriangularAffine
 from .masks import MASKS, coupling_masks
 from .normalization import ActNorm, BatchNorm
@@ -22,6 +23,7 @@ __all__ = [
     "Coupling",
     "Elementwise",
     "FullAffine",
+    "Grouped",
     "Inverse",
     "LULinear",
     "Orthogonal",
