@@ -182,6 +182,34 @@ class FlowMixture(nn.Module):
             _replace(module, name, tensor.chunk(self.n_restarts)[index].clone())
         return mixture
 
+    def select(self, components):
+        """A copy of a mixture of one restart with some of its components.
+
+        Parameters
+        ----------
+        components : sequence of int
+        """
+        mixture = copy.deepcopy(self)
+        mixture.n_components = len(components)
+        for module, name, tensor in [*_tensors(mixture.flow), *_tensors(mixture.base)]:
+            _replace(module, name, tensor[components].clone())
+        _replace(mixture, "logits", mixture.logits.detach()[:, components].clone())
+        return mixture
+
+    def replace(self, components, other, others_components):
+        """Put another mixture's components in the place of some, in place; weights stay.
+
+        Parameters
+        ----------
+        components, others_components : sequence of int
+            Along the component axes of the two.
+        other : FlowMixture
+            Of the same architecture.
+        """
+        for own, new in zip((self.flow, self.base), (other.flow, other.base), strict=True):
+            for (_, _, tensor), (_, _, source) in zip(_tensors(own), _tensors(new), strict=True):
+                tensor[components] = source[others_components]
+
     @classmethod
     def stack(cls, mixtures):
         """One mixture of R restarts out of R mixtures of the same architecture.

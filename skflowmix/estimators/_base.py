@@ -23,7 +23,9 @@ class FlowMixtureBase(FlowMixtureFit):
         X = validate_data(self, X, dtype=np.float64, reset=False)
         with np.errstate(over="ignore"):
             X = np.clip(self._scaler.transform(X), -_MAX_STANDARDISED, _MAX_STANDARDISED)
-        return evaluate_in_chunks(self.mixture_.log_joint, X, self.mixture_) - np.log(self._scaler.scale_).sum()
+        log_joint = np.full((len(X), len(self.weights_)), -np.inf)
+        log_joint[:, self._slots] = evaluate_in_chunks(self.mixture_.log_joint, X, self.mixture_)
+        return log_joint - np.log(self._scaler.scale_).sum()
 
     def predict(self, X):
         """Most probable component of each row.
@@ -62,7 +64,7 @@ class FlowMixtureBase(FlowMixtureFit):
         -------
         ndarray of shape (n_samples, n_components)
         """
-        return self._log_joint(X) - np.log(self.weights_)
+        return self._log_joint(X) - np.log(np.where(self.weights_ > 0, self.weights_, 1))
 
     def score_samples(self, X):
         """Log-density of each row, in nats, in the units of X.
@@ -128,7 +130,7 @@ class FlowMixtureBase(FlowMixtureFit):
         device = self.mixture_.logits.device
         generator = seeded_generator(random_state.randint(np.iinfo(np.int32).max), device)
         x, component = self.mixture_.sample(n_samples, generator=generator)
-        return self._scaler.inverse_transform(x.cpu().numpy()), component.cpu().numpy()
+        return self._scaler.inverse_transform(x.cpu().numpy()), self._slots[component.cpu().numpy()]
 
     def _n_parameters(self):
         n_tensors = sum(p.numel() for p in self.mixture_.parameters() if p.requires_grad)

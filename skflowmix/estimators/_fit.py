@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from ..mixture import FlowMixture
 from ..training import SOLVERS, Objective, Rows, TrainingOptions
 from ._labels import encode_labels
 from ._parameters import FlowMixtureParameters
+from ._pruning import prune
 from ._rows import fit_scaler, merge_repeated_rows, nearest_neighbors, validation_split
 from ._start import first_responsibilities
 
@@ -64,6 +66,11 @@ class FlowMixtureFit(FlowMixtureParameters):
         return self
 
     def _check_architecture(self):
+        if self._prunes() and not (isinstance(self.flow, str) and self.early_stopping and self.learn_weights):
+            raise ValueError(
+                "weight_concentration_prior below 1 prunes components by held-out rows: it requires "
+                "early_stopping=True, learn_weights=True and one name for flow."
+            )
         if self.n_shared_layers > self.n_layers:
             raise ValueError(f"n_shared_layers={self.n_shared_layers} is more than n_layers={self.n_layers}.")
         if isinstance(self.flow, str):
@@ -106,6 +113,7 @@ class FlowMixtureFit(FlowMixtureParameters):
         if continued:
             self._check_continuation(component_class)
         else:
+            self._slots = np.arange(len(component_class))
             self._scaler = fit_scaler(data.X, data.weight)
         X = self._scaler.transform(data.X)
         training, validation = np.arange(len(X)), np.array([], dtype=int)
@@ -120,9 +128,9 @@ class FlowMixtureFit(FlowMixtureParameters):
             seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_init)
             started, resps = zip(*(self._start(X, data, component_class, seed, dtype) for seed in seeds), strict=True)
             mixture, resp = FlowMixture.stack(started), np.stack(resps, axis=1)
-        allowed = None
+        allowed, slot_class = None, component_class[self._slots]
         if len(self.classes_):
-            allowed = (data.codes[:, None] == component_class) | (data.codes[:, None] < 0)
+            allowed = (data.codes[:, None] == slot_class) | (data.codes[:, None] < 0)
         rows = Rows(
             torch.as_tensor(X, dtype=dtype, device=device),
             torch.as_tensor(data.weight / data.weight.mean(), dtype=dtype, device=device),
@@ -130,38 +138,66 @@ class FlowMixtureFit(FlowMixtureParameters):
             None if resp is None else torch.as_tensor(resp, dtype=dtype, device=device),
         )
         neighbors, neighbor_scale = nearest_neighbors(X[training], data.codes[training], random_state)
-        scores, self.converged_, history = SOLVERS[self.solver](
-            mixture.to(device),
-            rows[training],
-            self._training_options(len(training), neighbor_scale),
-            objective=self._objective(),
-            validation=rows[validation] if len(validation) else None,
-            neighbors=torch.as_tensor(neighbors, device=device),
-            generator=seeded_generator(random_state.randint(np.iinfo(np.int32).max), device),
-        )
+        options = self._training_options(len(training), neighbor_scale)
+        objective = self._objective(data.weight[training].sum())
+        how = {
+            "validation": rows[validation] if len(validation) else None,
+            "neighbors": torch.as_tensor(neighbors, device=device),
+            "generator": seeded_generator(random_state.randint(np.iinfo(np.int32).max), device),
+        }
+        solve = partial(SOLVERS[self.solver], objective=objective, **how)
+        scores, self.converged_, history = solve(mixture.to(device), rows[training], options)
+        if self._prunes():
+            pruned, kept = prune(
+                mixture.restart(int(np.argmax(scores))),
+                rows[training],
+                options=options,
+                make_flows=partial(self._make_flows, n_features=X.shape[1], seed=random_state.randint(2**31 - 1)),
+                concentration=self.weight_concentration_prior,
+                component_class=slot_class,
+                random_state=random_state,
+                **how,
+            )
+            if len(kept) < len(slot_class):
+                self._slots, mixture = self._slots[kept], pruned
+                scores, self.converged_, history = solve(mixture, rows[training].of_components(kept), options)
         self._keep_restart(mixture, int(np.argmax(scores)), scores, history)
         self._architecture = self._architecture_of(component_class)
 
-    def _objective(self):
-        return Objective(supervised_weight=self.supervised_weight, unlabelled_weight=self.unlabelled_weight)
+    def _objective(self, n_rows):
+        concentration = self.weight_concentration_prior
+        return Objective(
+            supervised_weight=self.supervised_weight,
+            unlabelled_weight=self.unlabelled_weight,
+            log_weight_factor=0.0 if concentration is None else (concentration - 1) / n_rows,
+        )
+
+    def _prunes(self):
+        return self.weight_concentration_prior is not None and self.weight_concentration_prior < 1
 
     def _start(self, X, data, component_class, seed, dtype):
         """First responsibilities, and a mixture whose components are their Gaussians."""
         resp = first_responsibilities(self.init_params, X, data, component_class, np.random.RandomState(seed))
         n_components, n_features = resp.shape[1], X.shape[1]
-        sizes = {
+        flow, base = self._make_flows(n_components, n_features, seed)
+        shared = make_shared_layers(self.flow, n_features, **self._sizes(seed)) if self.n_shared_layers else None
+        mixture = FlowMixture(flow, base, n_components, shared=shared).to(dtype)
+        mixture.initialize(torch.as_tensor(X, dtype=dtype), torch.as_tensor(resp * data.weight[:, None], dtype=dtype))
+        self._set_weights(mixture)
+        return mixture, resp
+
+    def _make_flows(self, n_components, n_features, seed):
+        """Flows and base of components that nothing has been learned for."""
+        flow = make_flow(self.flow, n_components, n_features, reg_covar=self.reg_covar, **self._sizes(seed))
+        return flow, BASES[self.base](n_components, n_features)
+
+    def _sizes(self, seed):
+        return {
             "n_layers": self.n_layers,
             "n_shared_layers": self.n_shared_layers,
             "hidden_layer_sizes": tuple(self.hidden_layer_sizes),
             "generator": seeded_generator(seed, "cpu"),
         }
-        flow = make_flow(self.flow, n_components, n_features, reg_covar=self.reg_covar, **sizes)
-        shared = make_shared_layers(self.flow, n_features, **sizes) if self.n_shared_layers else None
-        base = BASES[self.base](n_components, n_features)
-        mixture = FlowMixture(flow, base, n_components, shared=shared).to(dtype)
-        mixture.initialize(torch.as_tensor(X, dtype=dtype), torch.as_tensor(resp * data.weight[:, None], dtype=dtype))
-        self._set_weights(mixture)
-        return mixture, resp
 
     def _set_weights(self, mixture):
         if self.weights_init is not None:
@@ -216,7 +252,9 @@ class FlowMixtureFit(FlowMixtureParameters):
     def _keep_restart(self, mixture, best, scores, history):
         """Set the fitted attributes from one of the restarts."""
         self.mixture_ = mixture.restart(best).double()
-        self.weights_ = self.mixture_.log_weights().exp().squeeze(0).detach().cpu().numpy()
+        self.weights_ = np.zeros(self.n_components_)
+        self.weights_[self._slots] = self.mixture_.log_weights().exp().squeeze(0).detach().cpu().numpy()
+        self.n_components_ = len(self._slots)
         self.history_ = history
         phases = [history] if history.warm_up is None else [history.warm_up, history]
         self.n_iter_ = sum(len(phase.training_score) for phase in phases)

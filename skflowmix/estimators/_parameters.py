@@ -27,7 +27,7 @@ class FlowMixtureParameters(BaseEstimator):
         "solver": [StrOptions(set(SOLVERS))],
         "learn_weights": ["boolean"],
         "weights_init": ["array-like", None],
-        "weight_concentration_prior": [None],
+        "weight_concentration_prior": [Interval(Real, 0, None, closed="neither"), None],
         "init_params": [StrOptions(set(INITIALIZERS)), callable, "array-like"],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "reg_covar": [Interval(Real, 0, None, closed="neither")],

@@ -47,6 +47,11 @@ class Rows:
         allowed, resp = (None if column is None else column[index] for column in (self.allowed, self.resp))
         return Rows(self.x[index], self.weight[index], allowed, resp)
 
+    def of_components(self, components):
+        """The same rows for a mixture of some of the components, as they are without a start."""
+        allowed = None if self.allowed is None else self.allowed[:, components]
+        return Rows(self.x, self.weight, allowed)
+
 
 @dataclass(frozen=True)
 class TrainingOptions:

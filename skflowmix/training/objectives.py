@@ -23,18 +23,25 @@ class Objective:
     ----------
     supervised_weight, unlabelled_weight : float
         As in `mixture_loss`.
+    log_weight_factor : float
+        What multiplies the sum of the log-weights in the objective of each row: for a symmetric Dirichlet prior,
+        its parameter minus one, by the number of rows.
     """
 
     supervised_weight: float = 1.0
     unlabelled_weight: float = 1.0
+    log_weight_factor: float = 0.0
 
     def __call__(self, mixture, rows, progress=1.0):
-        return mixture_loss(
+        loss = mixture_loss(
             mixture.restart_log_joint(rows.x),
             rows,
             supervised_weight=self.supervised_weight,
             unlabelled_weight=self.unlabelled_weight,
         )
+        if self.log_weight_factor:
+            loss = loss - self.log_weight_factor * mixture.log_weights().sum(-1, keepdim=True)
+        return loss
 
 
 def assigned_objective(mixture, rows, progress=1.0):

@@ -1,0 +1,157 @@
+"""Fewer components: under a sparse Dirichlet prior, those that are not needed go.
+
+A component is not needed if it and others have cut up one cluster, and one flow describes that cluster as well. The
+first is seen in the rows: there is no valley of the density where the components touch. The second is tried: a flow
+is trained on the rows of all of them, and held-out rows decide, with what the prior gives for fewer components. One
+standard error of the difference is allowed (Breiman et al., 1984, Classification and regression trees).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from ..initialization.valleys import find_neighbors, valleys
+from ..mixture import FlowMixture
+from ..training import assigned_objective, train
+
+_SHALLOW = 0.75
+_MAX_ROWS = 10_000
+
+
+def prune(mixture, rows, validation, options, *, make_flows, concentration, component_class, random_state, **how):
+    """Put one component in the place of several, as long as held-out rows are described as well.
+
+    Parameters
+    ----------
+    mixture : FlowMixture
+        Of one restart. It is not changed.
+    rows, validation : Rows
+    options : TrainingOptions
+    make_flows : callable
+        ``(n) -> (flow, base)`` of so many new components.
+    concentration : float
+        Parameter of the symmetric Dirichlet prior of the weights, below one.
+    component_class : int ndarray of shape (K,)
+        Class of each component, -1 for those that no label names. Components of two classes stay two.
+    random_state : RandomState
+    **how
+        Further arguments of `train`.
+
+    Returns
+    -------
+    mixture : FlowMixture
+    kept : int ndarray
+        The given mixture's components that its components stand for.
+    """
+    kept = np.arange(mixture.n_components)
+    while groups := _cut_up_clusters(mixture, rows.x, component_class[kept], random_state):
+        merged = _train_merged(mixture, groups, rows, validation, options, make_flows, how)
+        accepted = _as_good(mixture, merged, groups, rows, validation, concentration)
+        if not accepted.any():
+            break
+        mixture, stay = _put_in_place(mixture, merged, groups, np.flatnonzero(accepted))
+        kept = kept[stay]
+    used = _used_components(mixture, rows, component_class[kept])
+    return mixture.select(used), kept[used]
+
+
+@torch.no_grad()
+def _labels(mixture, x):
+    return mixture.log_joint(x).argmax(1).cpu().numpy()
+
+
+def _cut_up_clusters(mixture, x, component_class, random_state):
+    """Groups of components with no valley between them; the first one of a group has the group's class."""
+    if len(x) > _MAX_ROWS:
+        x = x[torch.as_tensor(random_state.choice(len(x), _MAX_ROWS, replace=False), device=x.device)]
+    labels, (neighbors, sparsity) = _labels(mixture, x), find_neighbors(x.cpu().numpy())
+    groups = {k: [k] for k in range(mixture.n_components)}
+    while True:
+        shallow = {
+            pair: depth
+            for pair, depth in valleys(labels, neighbors, sparsity).items()
+            if depth < _SHALLOW and len({component_class[groups[k][0]] for k in pair} - {-1}) < 2
+        }
+        if not shallow:
+            return [group for group in groups.values() if len(group) > 1]
+        first, second = min(shallow, key=shallow.__getitem__)
+        groups[first] = sorted(groups[first] + groups.pop(second), key=lambda k: (component_class[k] < 0, k))
+        labels[labels == second] = first
+
+
+def _train_merged(mixture, groups, rows, validation, options, make_flows, how):
+    """One flow for each group, trained on its rows: a stack of mixtures of one component."""
+    flow, base = make_flows(len(groups))
+    merged = FlowMixture(flow, base, 1, n_restarts=len(groups)).to(mixture.logits)
+    merged.logits.requires_grad_(False)
+    shares = [_shares(mixture, groups, part) for part in (rows, validation)]
+    merged.flow.initialize(
+        shares[0].x.expand(len(groups), *rows.x.shape), (shares[0].resp[:, :, 0] * rows.weight[:, None]).T
+    )
+    train(merged, shares[0], options, objective=assigned_objective, validation=shares[1], **how)
+    return merged
+
+
+@torch.no_grad()
+def _shares(mixture, groups, rows):
+    """Rows as they come from the shared layers, each with its probability of every group."""
+    resp = mixture.log_resp(rows.x).exp()
+    resp = torch.stack([resp[:, group].sum(1) for group in groups], 1)[:, :, None]
+    x = rows.x if mixture.shared is None else mixture.shared(rows.x[None])[0].squeeze(0)
+    return replace(rows, x=x, resp=resp, allowed=None)
+
+
+@torch.no_grad()
+def _as_good(mixture, merged, groups, rows, validation, concentration):
+    """Whether the held-out rows and the prior allow each merger, bool ndarray."""
+    inner = _shares(mixture, groups, validation)
+    log_joint, log_weights = mixture.log_joint(validation.x), mixture.log_weights()[0]
+    before, weight = log_joint.logsumexp(1), validation.weight / validation.weight.sum()
+    found = merged.component_log_prob(inner.x).squeeze(2)
+    if mixture.shared is not None:
+        found = found + mixture.shared(validation.x[None])[1]
+    verdicts = []
+    for group, log_prob in zip(groups, found, strict=True):
+        others = log_joint.index_fill(1, torch.as_tensor(group, device=log_joint.device), -torch.inf)
+        own = log_prob + log_weights[group].logsumexp(0)
+        gain = torch.logaddexp(others.logsumexp(1), own) - before
+        mean = (weight * gain).sum()
+        error = (weight.square() * (gain - mean).square()).sum().sqrt()
+        prior = _prior_gain(log_weights[group].exp() * len(rows), concentration) / len(rows)
+        verdicts.append(bool(mean + error + prior >= 0))
+    return np.array(verdicts)
+
+
+def _prior_gain(counts, concentration):
+    """Log of the ratio of the weights' evidences, one component of all rows to components of so many rows each.
+
+    With the weights integrated out and without the part of their likelihood that the mixture's density contains.
+    """
+    a = torch.tensor(concentration, dtype=torch.float64)
+    counts = counts.double()
+
+    def log_evidence(n):
+        return torch.lgamma(n + a) - torch.lgamma(a) - torch.xlogy(n, n)
+
+    return log_evidence(counts.sum()) - log_evidence(counts).sum()
+
+
+def _put_in_place(mixture, merged, groups, accepted):
+    """The mixture with the accepted groups' flows in the place of each group's first member; what stays of it."""
+    gone = np.concatenate([groups[i][1:] for i in accepted])
+    stay = np.setdiff1d(np.arange(mixture.n_components), gone)
+    mixture = mixture.select(np.arange(mixture.n_components))
+    for i in accepted:
+        mixture.logits.data[:, groups[i][0]] = mixture.logits.data[:, groups[i]].logsumexp(1)
+    mixture.replace([groups[i][0] for i in accepted], merged, accepted)
+    return mixture.select(stay), stay
+
+
+def _used_components(mixture, rows, component_class):
+    """Components that are the most probable one of some row, and at least one for each class."""
+    size = np.bincount(_labels(mixture, rows.x), minlength=mixture.n_components)
+    largest = {
+        code: max(np.flatnonzero(component_class == code), key=size.__getitem__) for code in set(component_class)
+    }
+    return np.array([k for k, code in enumerate(component_class) if size[k] or (code >= 0 and k == largest[code])])
