@@ -202,13 +202,11 @@ class FlowMixtureFit(FlowMixtureParameters):
         self.mixture_ = mixture.restart(best).double()
         self.weights_ = self.mixture_.log_weights().exp().squeeze(0).detach().cpu().numpy()
         self.history_ = history
-        phases = [history] if history.warm_up is None else [history.warm_up, history]
-        self.n_iter_ = sum(len(phase.training_score) for phase in phases)
+        self.n_iter_ = history.n_iter
         to_units_of_x = -np.log(self._scaler.scale_).sum()
         self.lower_bound_ = scores[best] + to_units_of_x
-        score_history = history.validation_score or history.training_score
-        self.lower_bounds_ = [score[best] + to_units_of_x for score in score_history]
-        if any(phase.interrupted for phase in phases):
+        self.lower_bounds_ = [score[best] + to_units_of_x for score in history.bounds]
+        if history.interrupted or (history.warm_up is not None and history.warm_up.interrupted):
             warnings.warn(
                 f"The fit was interrupted after {self.n_iter_} iterations; the best state so far is kept.",
                 ConvergenceWarning,

@@ -1,7 +1,9 @@
 """Ways to maximise an objective, by name."""
 
 from dataclasses import replace
+from functools import partial
 
+from .em import by_em, most_probable
 from .loop import train
 from .objectives import assigned_objective
 
@@ -40,4 +42,4 @@ def by_gradient(mixture, rows, options, *, objective, **how):
     return score, converged, history
 
 
-SOLVERS = {"gradient": by_gradient}
+SOLVERS = {"gradient": by_gradient, "em": by_em, "hard-em": partial(by_em, assign=most_probable)}
