@@ -78,9 +78,7 @@ def _weigh_unlabelled(rows, unlabelled_weight):
     return replace(rows, resp=torch.where(unlabelled, rows.resp * unlabelled_weight, rows.resp))
 
 
-def by_em(
-    mixture, rows, options, *, objective, assign=posterior, validation=None, neighbors=None, generator=None
-):
+def by_em(mixture, rows, options, *, objective, assign=posterior, validation=None, neighbors=None, generator=None):
     """Assign the rows to components, let each component learn its rows, and so on by turns.
 
     The first M-step follows the responsibilities of the start, where there are any, until its components stop
