@@ -2,7 +2,7 @@
 
 Every preset starts, on the data's side, with an affine map that `initialize` sets from each component's
 weighted mean and covariance, and goes on with layers that are the identity at first. A preset is one line
-in `PRESETS`.
+in `PRESETS`: a function that makes a list of so many layers.
 """
 
 from .transforms import (
@@ -11,6 +11,7 @@ from .transforms import (
     Compose,
     Coupling,
     Elementwise,
+    Grouped,
     Inverse,
     LULinear,
     Orthogonal,
@@ -55,7 +56,7 @@ def _coupling_layers(make_scalar_map):
 def _nice_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
     """Couplings that keep volumes, so that the scale of each feature is a layer of its own."""
     shifts = _coupling_layers(ShiftMap)(n_components, n_features, n_layers, hidden_layer_sizes, generator)
-    return [*shifts, Elementwise(n_components, n_features, AffineMap())]
+    return [*shifts[:-1], Compose([*shifts[-1:], Elementwise(n_components, n_features, AffineMap())])]
 
 
 def _glow_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
@@ -64,14 +65,16 @@ def _glow_layers(n_components, n_features, n_layers, hidden_layer_sizes, generat
     That map's scales and shifts are what Glow's ActNorm would have; their start is that of the flow's first layer.
     """
     mask = [i < n_features // 2 for i in range(n_features)]
-    layers = []
-    for _ in range(n_layers):
-        layers += [
-            LULinear(n_components, n_features),
-            Permutation(range(n_features)[::-1]),
-            Coupling(n_components, mask, AffineMap(), hidden_layer_sizes, generator=generator),
-        ]
-    return layers
+    return [
+        Compose(
+            [
+                LULinear(n_components, n_features),
+                Permutation(range(n_features)[::-1]),
+                Coupling(n_components, mask, AffineMap(), hidden_layer_sizes, generator=generator),
+            ]
+        )
+        for _ in range(n_layers)
+    ]
 
 
 def _prelu_layers(n_components, n_features, n_layers, hidden_layer_sizes, generator):
@@ -83,7 +86,7 @@ def _prelu_layers(n_components, n_features, n_layers, hidden_layer_sizes, genera
     for _ in range(n_layers):
         motion = Orthogonal(n_components, n_features, generator=generator)
         bend = Elementwise(n_components, n_features, PReLUMap())
-        layers += [Compose([motion, bend, Inverse(motion)]), LULinear(n_components, n_features)]
+        layers.append(Compose([motion, bend, Inverse(motion), LULinear(n_components, n_features)]))
     return layers
 
 
@@ -126,20 +129,30 @@ PRESETS = {
 
 
 def make_flow(
-    name, n_components, n_features, *, n_layers=4, hidden_layer_sizes=(32, 32), reg_covar=1e-6, generator=None
+    flow,
+    n_components,
+    n_features,
+    *,
+    n_layers=4,
+    n_shared_layers=0,
+    hidden_layer_sizes=(32, 32),
+    reg_covar=1e-6,
+    generator=None,
 ):
     """Build a flow for each component.
 
     Parameters
     ----------
-    name : str
-        A key of `PRESETS`.
+    flow : str or list of str
+        A key of `PRESETS`, or one for each component.
     n_components : int
         Number C of components.
     n_features : int
         Number D of features.
     n_layers : int, default=4
         Layers after the affine map.
+    n_shared_layers : int, default=0
+        So many of the layers are left out, the first ones: those that `make_shared_layers` makes.
     hidden_layer_sizes : tuple of int, default=(32, 32)
         Units in the hidden layers of each conditioner.
     reg_covar : float, default=1e-6
@@ -149,7 +162,30 @@ def make_flow(
 
     Returns
     -------
-    Compose
+    Transform
+        One batch for all components of the same preset.
     """
-    layers = PRESETS[name](n_components, n_features, n_layers, hidden_layer_sizes, generator)
-    return Compose([TriangularAffine(n_components, n_features, reg_covar=reg_covar), *layers])
+
+    def one_batch(name, size):
+        layers = PRESETS[name](size, n_features, n_layers, hidden_layer_sizes, generator)
+        affine = TriangularAffine(size, n_features, reg_covar=reg_covar)
+        return Compose([affine, *layers[n_shared_layers:]])
+
+    if isinstance(flow, str) or len(set(flow)) == 1:
+        return one_batch(flow if isinstance(flow, str) else flow[0], n_components)
+    members = {name: [i for i, other in enumerate(flow) if other == name] for name in dict.fromkeys(flow)}
+    return Grouped([one_batch(name, len(indices)) for name, indices in members.items()], list(members.values()))
+
+
+def make_shared_layers(name, n_features, *, n_layers, n_shared_layers, hidden_layer_sizes=(32, 32), generator=None):
+    """The first layers of a preset, on the data's side, as one transform for all components.
+
+    Parameters are those of `make_flow`.
+
+    Returns
+    -------
+    Compose
+        Its component axis has length one.
+    """
+    layers = PRESETS[name](1, n_features, n_layers, hidden_layer_sizes, generator)
+    return Compose(layers[:n_shared_layers])

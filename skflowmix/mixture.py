@@ -28,6 +28,8 @@ class FlowMixture(nn.Module):
         Number K of components of a mixture.
     n_restarts : int, default=1
         Number R of mixtures.
+    shared : Transform, default=None
+        First steps of all components of a mixture, with a component axis of length R.
 
     Attributes
     ----------
@@ -45,8 +47,9 @@ class FlowMixture(nn.Module):
     torch.Size([5, 3])
     """
 
-    def __init__(self, flow, base, n_components, *, n_restarts=1):
+    def __init__(self, flow, base, n_components, *, n_restarts=1, shared=None):
         super().__init__()
+        self.shared = shared
         self.flow = flow
         self.base = base
         self.n_components = n_components
@@ -69,10 +72,17 @@ class FlowMixture(nn.Module):
         Tensor of shape (R, N, K)
             In nats.
         """
-        n_flows = self.n_restarts * self.n_components
-        z, ladj = self.flow(x.expand(n_flows, *x.shape))
+        rows, shared_ladj = self._share(x)
+        z, ladj = self.flow(rows)
         log_prob = self.base.log_prob(z) + ladj
-        return log_prob.unflatten(0, (self.n_restarts, self.n_components)).mT
+        return log_prob.unflatten(0, (self.n_restarts, self.n_components)).mT + shared_ladj
+
+    def _share(self, x):
+        """Rows as they reach the components, (R K, N, D), and the shared layers' log-determinant, (R, N, 1)."""
+        if self.shared is None:
+            return x.expand(self.n_restarts * self.n_components, *x.shape), 0.0
+        x, ladj = self.shared(x.expand(self.n_restarts, *x.shape))
+        return x.repeat_interleave(self.n_components, 0), ladj[:, :, None]
 
     def restart_log_joint(self, x):
         """`log_joint` of each of the R mixtures, Tensor of shape (R, N, K)."""
@@ -120,7 +130,10 @@ class FlowMixture(nn.Module):
         shape = (self.n_components, max(counts), self.base.n_features)
         z = self.base.sample(shape, generator=generator, dtype=weights.dtype, device=weights.device)
         x, _ = self.flow.inverse(z)
-        return torch.cat([rows[:count] for rows, count in zip(x, counts, strict=True)]), component
+        x = torch.cat([rows[:count] for rows, count in zip(x, counts, strict=True)])
+        if self.shared is not None:
+            x = self.shared.inverse(x[None])[0].squeeze(0)
+        return x, component
 
     @torch.no_grad()
     def initialize(self, x, resp):
@@ -136,7 +149,10 @@ class FlowMixture(nn.Module):
         """
         share = resp.sum(0, keepdim=True)
         self.logits.copy_((share / share.sum()).clamp_min(1e-10).log())
-        self.flow.initialize(x.expand(self.n_components, *x.shape), resp.T)
+        if self.shared is not None:
+            self.shared.initialize(x[None], resp.sum(1)[None])
+        rows, _ = self._share(x)
+        self.flow.initialize(rows, resp.T)
 
     def restart(self, index):
         """A copy of one of the R mixtures, standing alone."""

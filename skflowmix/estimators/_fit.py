@@ -12,7 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from ..bases import BASES
 from ..bridge import resolve_device, seeded_generator
-from ..flows import make_flow
+from ..flows import PRESETS, make_flow, make_shared_layers
 from ..mixture import FlowMixture
 from ..training import SOLVERS, Objective, Rows, TrainingOptions
 from ._labels import encode_labels
@@ -55,12 +55,27 @@ class FlowMixtureFit(FlowMixtureParameters):
         used = weight > 0
         self.classes_, codes = self._encode_labels(None if y is None else y[used], used.sum())
         component_class = self._component_classes()
+        self._check_architecture()
         resp = self._given_responsibilities(len(X), component_class)
         data = merge_repeated_rows(X[used], codes, weight[used], None if resp is None else resp[used])
         if len(data.X) < 2:
             raise ValueError(f"Found {len(data.X)} distinct row(s) of positive weight; at least 2 are required.")
         self._fit_rows(data, component_class)
         return self
+
+    def _check_architecture(self):
+        if self.n_shared_layers > self.n_layers:
+            raise ValueError(f"n_shared_layers={self.n_shared_layers} is more than n_layers={self.n_layers}.")
+        if isinstance(self.flow, str):
+            return
+        unknown = [name for name in self.flow if name not in PRESETS]
+        if unknown or len(self.flow) != self.n_components_:
+            raise ValueError(
+                f"flow as a list must name one of {sorted(PRESETS)} for each of the {self.n_components_} components; "
+                f"got {self.flow!r}."
+            )
+        if self.n_shared_layers:
+            raise ValueError("n_shared_layers > 0 requires that all components have one flow: a name, not a list.")
 
     _encode_labels = staticmethod(encode_labels)
 
@@ -134,16 +149,16 @@ class FlowMixtureFit(FlowMixtureParameters):
         """First responsibilities, and a mixture whose components are their Gaussians."""
         resp = first_responsibilities(self.init_params, X, data, component_class, np.random.RandomState(seed))
         n_components, n_features = resp.shape[1], X.shape[1]
-        flow = make_flow(
-            self.flow,
-            n_components,
-            n_features,
-            n_layers=self.n_layers,
-            hidden_layer_sizes=tuple(self.hidden_layer_sizes),
-            reg_covar=self.reg_covar,
-            generator=seeded_generator(seed, "cpu"),
-        )
-        mixture = FlowMixture(flow, BASES[self.base](n_components, n_features), n_components).to(dtype)
+        sizes = {
+            "n_layers": self.n_layers,
+            "n_shared_layers": self.n_shared_layers,
+            "hidden_layer_sizes": tuple(self.hidden_layer_sizes),
+            "generator": seeded_generator(seed, "cpu"),
+        }
+        flow = make_flow(self.flow, n_components, n_features, reg_covar=self.reg_covar, **sizes)
+        shared = make_shared_layers(self.flow, n_features, **sizes) if self.n_shared_layers else None
+        base = BASES[self.base](n_components, n_features)
+        mixture = FlowMixture(flow, base, n_components, shared=shared).to(dtype)
         mixture.initialize(torch.as_tensor(X, dtype=dtype), torch.as_tensor(resp * data.weight[:, None], dtype=dtype))
         self._set_weights(mixture)
         return mixture, resp
@@ -166,8 +181,9 @@ class FlowMixtureFit(FlowMixtureParameters):
         return {
             "n_components": len(component_class),
             "n_features": self.n_features_in_,
-            "flow": self.flow,
+            "flow": self.flow if isinstance(self.flow, str) else list(self.flow),
             "n_layers": self.n_layers,
+            "n_shared_layers": self.n_shared_layers,
             "hidden_layer_sizes": tuple(self.hidden_layer_sizes),
             "base": self.base,
         }

@@ -18,10 +18,10 @@ class FlowMixtureParameters(BaseEstimator):
 
     _parameter_constraints: ClassVar = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "flow": [StrOptions(set(PRESETS))],
+        "flow": [StrOptions(set(PRESETS)), list, tuple],
         "n_layers": [Interval(Integral, 0, None, closed="left")],
         "hidden_layer_sizes": [tuple, list],
-        "n_shared_layers": [Options(Integral, {0})],
+        "n_shared_layers": [Interval(Integral, 0, None, closed="left")],
         "base": [StrOptions(set(BASES))],
         "posterior": [StrOptions({"exact"})],
         "solver": [StrOptions(set(SOLVERS))],

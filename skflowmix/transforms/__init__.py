@@ -4,6 +4,7 @@ from .autoregressive import Autoregressive
 from .base import Compose, Inverse, Transform
 from .coupling import Coupling
 from .elementwise import Elementwise
+from .grouped import Grouped
 from .linear import FullAffine, LULinear, TriangularAffine
 from .normalization import ActNorm
 from .orthogonal import Orthogonal, Permutation
@@ -19,6 +20,7 @@ __all__ = [
     "Coupling",
     "Elementwise",
     "FullAffine",
+    "Grouped",
     "Inverse",
     "LULinear",
     "Orthogonal",

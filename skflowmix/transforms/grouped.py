@@ -1,0 +1,56 @@
+"""Components of different architecture."""
+
+import torch
+from torch import nn
+
+from .base import Transform
+
+
+class Grouped(Transform):
+    """Different transforms for different components of a mixture, one batch for each group.
+
+    Parameters
+    ----------
+    transforms : sequence of Transform
+    members : sequence of sequence of int
+        Components of each group. Together the groups hold every component of one mixture once; a longer component
+        axis is one mixture after the other.
+    """
+
+    def __init__(self, transforms, members):
+        super().__init__()
+        self.transforms = nn.ModuleList(transforms)
+        self.members = [list(group) for group in members]
+
+    @property
+    def n_components(self):
+        """Number K of components of a mixture."""
+        return sum(map(len, self.members))
+
+    def _split(self, x):
+        """The components of each group out of a Tensor of shape (R K, ...)."""
+        by_mixture = x.unflatten(0, (-1, self.n_components))
+        return [by_mixture[:, group].flatten(0, 1) for group in self.members]
+
+    def _join(self, parts):
+        parts = [part.unflatten(0, (-1, len(group))) for part, group in zip(parts, self.members, strict=True)]
+        position = {k: i for i, k in enumerate(k for group in self.members for k in group)}
+        order = [position[k] for k in range(self.n_components)]
+        return torch.cat(parts, 1)[:, order].flatten(0, 1)
+
+    def _apply_groups(self, x, *, inverse):
+        results = [
+            transform.inverse(part) if inverse else transform(part)  # type: ignore[operator]
+            for transform, part in zip(self.transforms, self._split(x), strict=True)
+        ]
+        return tuple(self._join(parts) for parts in zip(*results, strict=True))
+
+    def forward(self, x):
+        return self._apply_groups(x, inverse=False)
+
+    def inverse(self, z):
+        return self._apply_groups(z, inverse=True)
+
+    def initialize(self, x, weight):
+        for transform, *rows in zip(self.transforms, self._split(x), self._split(weight), strict=True):
+            transform.initialize(*rows)  # type: ignore[operator]
