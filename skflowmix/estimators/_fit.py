@@ -45,6 +45,7 @@ class FlowMixtureFit(FlowMixtureParameters):
         self : object
         """
         _check_layer_sizes(self.hidden_layer_sizes)
+        self._check_solver()
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         weight = _non_negative_weights(sample_weight, X)
         if y is not None:
@@ -62,6 +63,19 @@ class FlowMixtureFit(FlowMixtureParameters):
             raise ValueError(f"Found {len(data.X)} distinct row(s) of positive weight; at least 2 are required.")
         self._fit_rows(data, component_class)
         return self
+
+    def _check_solver(self):
+        if self.solver == "gradient":
+            return
+        if self.posterior != "exact":
+            raise ValueError(
+                f"solver={self.solver!r} takes the exact posterior in its E-step; got posterior={self.posterior!r}."
+            )
+        if self.consistency_weight:
+            raise ValueError(
+                f"solver={self.solver!r} maximises the joint likelihood alone; got "
+                f"consistency_weight={self.consistency_weight!r}."
+            )
 
     def _check_architecture(self):
         if self.n_shared_layers > self.n_layers:

@@ -117,7 +117,7 @@ def by_em(mixture, rows, options, *, objective, assign=posterior, validation=Non
 
 
 def _alternate(mixture, rows, options, unlabelled_weight, assign, learn_weights, how):
-    parts, warm_up = _independent_parts(mixture), None
+    parts, warm_up = _independent_parts(mixture.eval()), None
     if rows.resp is not None and mixture.n_components > 1:
         warm_up = _follow_start(parts, rows, options, unlabelled_weight, how)
         n_left = 0 if warm_up.interrupted else options.max_iter - len(warm_up.training_score)
@@ -186,7 +186,7 @@ class _Alternation:
         self.mixture, self.parts, self.options, self.learn_weights = mixture, parts, options, learn_weights
         self.e_step_options = {"unlabelled_weight": unlabelled_weight, "assign": assign}
         self.rows, self.validation = rows, how["validation"]
-        self.best_score = self._e_step()
+        self.best_score = self._e_step().nan_to_num(-torch.inf, neginf=-torch.inf)
         self.m_steps = _MSteps(
             parts,
             _for_parts(parts, self.rows),
@@ -225,9 +225,11 @@ class _Alternation:
 
     def _m_step(self):
         self.m_steps.follow(_for_parts(self.parts, self.rows), _for_parts(self.parts, self.validation))
+        self.parts.train()
         for _ in range(min(_PASSES, self.options.max_iter - self.m_steps.iteration)):
             self.m_steps.iterate()
         self.m_steps.finish()
+        self.parts.eval()
 
     def _e_step(self):
         """Assign all rows; the score that decides on the best state."""
@@ -253,3 +255,4 @@ class _Alternation:
         everyone = torch.ones_like(self.m_steps.active)
         self.m_steps.table.copy_rows(self.best_state, self.m_steps.table.values, everyone)
         self.mixture.logits.copy_(self.best_logits)
+        self.mixture.eval()

@@ -1,5 +1,6 @@
 """Ways to maximise an objective, by name."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -42,4 +43,8 @@ def by_gradient(mixture, rows, options, *, objective, **how):
     return score, converged, history
 
 
-SOLVERS = {"gradient": by_gradient, "em": by_em, "hard-em": partial(by_em, assign=most_probable)}
+SOLVERS: dict[str, Callable] = {
+    "gradient": by_gradient,
+    "em": by_em,
+    "hard-em": partial(by_em, assign=most_probable),
+}
