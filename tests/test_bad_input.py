@@ -63,7 +63,7 @@ PARAMETERS = [
     ("posterior", "approximate", "exact"),
     ("posterior", "amortized", "exact"),
     ("solver", "adam", "gradient"),
-    ("solver", "em", "gradient"),
+    ("solver", "soft-em", "hard-em"),
     ("learn_weights", "no", "bool"),
     ("weights_init", "uniform", "array-like"),
     ("weight_concentration_prior", 0.5, "None"),

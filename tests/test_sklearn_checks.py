@@ -13,7 +13,15 @@ CHEAP = {"n_components": 2, "n_layers": 1, "hidden_layer_sizes": (8,), "max_iter
 
 
 @pytest.mark.filterwarnings("ignore:The fit still improved after max_iter:sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([FlowMixtureClustering(**CHEAP), FlowMixtureDensity(**CHEAP), FlowMixtureClassifier(**CHEAP)])
+@parametrize_with_checks(
+    [
+        FlowMixtureClustering(**CHEAP),
+        FlowMixtureDensity(**CHEAP),
+        FlowMixtureClassifier(**CHEAP),
+        FlowMixtureClustering(**CHEAP, solver="em"),
+        FlowMixtureClassifier(**CHEAP, solver="hard-em"),
+    ]
+)
 def test_estimator_passes_the_check(estimator, check, device):
     pytest.importorskip("pandas")
     try:

@@ -19,8 +19,12 @@ flow : str, default="nsf"
         with soft walls.
     posterior : {"exact"}, default="exact"
         Which probabilities of the components train the mixture and answer `predict_proba`.
-    solver : {"gradient"}, default="gradient"
-        How the likelihood is maximised.
+    solver : {"em", "gradient", "hard-em"}, default="gradient"
+        How the likelihood is maximised. "gradient": by the gradient of all terms together. "em"
+        (expectation-maximisation of Dempster, Laird and Rubin, 1977): responsibilities of all rows, mixture weights in
+        closed form, and a few iterations in which each component learns the rows that it answers for, by turns.
+        "hard-em" (classification EM of Celeux and Govaert, 1992) gives each row to its most probable component alone.
+        Both maximise the joint likelihood, so that `supervised_weight` does not count, and require the exact posterior.
     learn_weights : bool, default=True
         Whether the mixture weights are learned. If not, they stay at `weights_init`, or else all equal.
     weights_init : array-like of shape (n_components,), default=None
@@ -39,14 +43,14 @@ flow : str, default="nsf"
         Variance, in units of each feature's variance, that is added to covariances at the start, and as noise to the
         rows in training. Scales cannot fall much below its square root.
     supervised_weight : float, default=1.0
-        Weight of log p(class | x) of the labelled rows, next to their log p(x, class).
+        Weight of log p(class | x) of the labelled rows, next to their log p(x, class). Only with solver "gradient".
     unlabelled_weight : float, default=1.0
         Weight of log p(x) of the unlabelled rows.
     consistency_weight : float, default=0
         Weight of the agreement of assignments under small perturbations. Only 0 so far.
     max_iter : int, default=200
         Most iterations; at most half of them are the warm-up. An iteration is a pass over the rows, or several where
-        that were fewer than ten steps.
+        that were fewer than ten steps. With "em" and "hard-em" these are the iterations of all M-steps together.
     batch_size : int or "auto", default="auto"
         Rows of a step. "auto" takes all of them up to 512; above that a 32nd, but 256 to 1,024.
     learning_rate_init : float, default=5e-3
@@ -58,7 +62,8 @@ flow : str, default="nsf"
     validation_fraction : float, default=0.1
         That share.
     n_iter_no_change : int, default=10
-        Iterations without an improvement of `tol` after which the step size is cut, or the fit has converged.
+        Iterations without an improvement of `tol` after which the step size is cut, or the fit has converged. With
+        "em" and "hard-em" each component has its own step size and end.
     tol : float, default=1e-4
         Least improvement that counts, in nats per row.
     device : str or torch.device, default="auto"
@@ -84,17 +89,19 @@ n_components_ : int
     mixture_ : FlowMixture
         The torch module, in float64, of the standardised features.
     n_iter_ : int
-        Iterations taken, those of the warm-up included.
+        Iterations taken, those of the warm-up and of M-steps included.
     converged_ : bool
         Whether the score stopped improving before `max_iter`.
     lower_bound_ : float
         Best score: mean objective per row of the validation rows, or of the training rows without early stopping.
-        Without labels it is a log-likelihood in nats, in the units of X.
+        Without labels it is a log-likelihood in nats, in the units of X; with "hard-em" the classification likelihood,
+        in which each row counts under its most probable component alone.
     lower_bounds_ : list of float
-        The same after every iteration that followed the warm-up.
+        With "gradient" the same after every iteration that followed the warm-up. With "em" and "hard-em" that of the
+        training rows after every M-step, which does not fall; without early stopping `lower_bound_` is the last.
     history_ : History
         Scores and step sizes of all restarts. Its `warm_up` tells of the first iterations, in which each component
-        learns the rows that the start gave it.
+        learns the rows that the start gave it; with "em" and "hard-em" its `m_steps` tells of the components.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -47,6 +47,7 @@ class FlowMixtureFit(FlowMixtureParameters):
         self : object
         """
         _check_layer_sizes(self.hidden_layer_sizes)
+        self._check_solver()
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         weight = _non_negative_weights(sample_weight, X)
         if y is not None:
@@ -64,6 +65,19 @@ class FlowMixtureFit(FlowMixtureParameters):
             raise ValueError(f"Found {len(data.X)} distinct row(s) of positive weight; at least 2 are required.")
         self._fit_rows(data, component_class)
         return self
+
+    def _check_solver(self):
+        if self.solver == "gradient":
+            return
+        if self.posterior != "exact":
+            raise ValueError(
+                f"solver={self.solver!r} takes the exact posterior in its E-step; got posterior={self.posterior!r}."
+            )
+        if self.consistency_weight:
+            raise ValueError(
+                f"solver={self.solver!r} maximises the joint likelihood alone; got "
+                f"consistency_weight={self.consistency_weight!r}."
+            )
 
     def _check_architecture(self):
         if self._prunes() and not (isinstance(self.flow, str) and self.early_stopping and self.learn_weights):
@@ -256,13 +270,11 @@ class FlowMixtureFit(FlowMixtureParameters):
         self.weights_[self._slots] = self.mixture_.log_weights().exp().squeeze(0).detach().cpu().numpy()
         self.n_components_ = len(self._slots)
         self.history_ = history
-        phases = [history] if history.warm_up is None else [history.warm_up, history]
-        self.n_iter_ = sum(len(phase.training_score) for phase in phases)
+        self.n_iter_ = history.n_iter
         to_units_of_x = -np.log(self._scaler.scale_).sum()
         self.lower_bound_ = scores[best] + to_units_of_x
-        score_history = history.validation_score or history.training_score
-        self.lower_bounds_ = [score[best] + to_units_of_x for score in score_history]
-        if any(phase.interrupted for phase in phases):
+        self.lower_bounds_ = [score[best] + to_units_of_x for score in history.bounds]
+        if history.interrupted or (history.warm_up is not None and history.warm_up.interrupted):
             warnings.warn(
                 f"The fit was interrupted after {self.n_iter_} iterations; the best state so far is kept.",
                 ConvergenceWarning,

@@ -22,6 +22,9 @@ class History:
         Whether the fit was ended by Ctrl-C.
     warm_up : History or None
         What happened before, while each component learned the rows that the start had given it.
+    m_steps : History or None
+        What happened in the M-steps of expectation-maximisation, whose scores and step sizes are those of all
+        R x K components, while the scores here are bounds after every E-step.
     """
 
     training_score: list = field(default_factory=list)
@@ -30,3 +33,15 @@ class History:
     n_rollbacks: int = 0
     interrupted: bool = False
     warm_up: History | None = None
+    m_steps: History | None = None
+
+    @property
+    def n_iter(self):
+        """Iterations taken, those of the warm-up and of M-steps included."""
+        n_before = 0 if self.warm_up is None else self.warm_up.n_iter
+        return n_before + (len(self.training_score) if self.m_steps is None else self.m_steps.n_iter)
+
+    @property
+    def bounds(self):
+        """Of each restart, what expectation-maximisation maximises, or else the score that tells the best state."""
+        return self.training_score if self.m_steps is not None else self.validation_score or self.training_score

@@ -1,7 +1,10 @@
 """Ways to maximise an objective, by name."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
+from .em import by_em, most_probable
 from .loop import train
 from .objectives import assigned_objective
 
@@ -40,4 +43,8 @@ def by_gradient(mixture, rows, options, *, objective, **how):
     return score, converged, history
 
 
-SOLVERS = {"gradient": by_gradient}
+SOLVERS: dict[str, Callable] = {
+    "gradient": by_gradient,
+    "em": by_em,
+    "hard-em": partial(by_em, assign=most_probable),
+}

@@ -1,0 +1,258 @@
+r"""Expectation-maximisation (Dempster, Laird and Rubin, 1977, JRSS B 39).
+
+It maximises the joint likelihood :math:`\sum_n v_n \log p(x_n, S_n)`, where :math:`S_n` holds the components that the
+row's label allows and :math:`v_n` is its weight. The E-step takes, at the current parameters and for all rows,
+
+.. math:: r_{nk} = p(k \mid x_n, S_n), \qquad w_k = \sum_n v_n r_{nk} / \sum_n v_n,
+
+and the M-step raises each :math:`Q_k = \sum_n v_n r_{nk} \log p(x_n \mid k)` by gradient. No :math:`Q_k` may end
+below its value at the E-step, so that the likelihood never falls (generalised EM, ibid.). Classification EM (Celeux
+and Govaert, 1992, CSDA 14) gives each row to its most probable component alone; what cannot fall is then
+:math:`\sum_n v_n \max_{k \in S_n} [\log w_k + \log p(x_n \mid k)]`.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch.nn.functional import one_hot
+
+from ..mixture import FlowMixture
+from .history import History
+from .loop import _EVALUATION_ROWS, _Run, evaluate, train
+from .objectives import assigned_objective
+
+_PASSES = 3
+_SMALLEST_WEIGHT = 1e-10
+
+
+def posterior(log_joint):
+    """Log-probability and components' probabilities: (R, N, K) -> (R, N), (R, N, K)."""
+    return log_joint.logsumexp(-1), log_joint.softmax(-1)
+
+
+def most_probable(log_joint):
+    """The greatest joint log-density, and its component one-hot: (R, N, K) -> (R, N), (R, N, K)."""
+    greatest, component = log_joint.max(-1)
+    return greatest, one_hot(component, log_joint.shape[-1]).to(log_joint)
+
+
+@torch.no_grad()
+def e_step(mixture, rows, *, assign=posterior, unlabelled_weight=1.0):
+    """Assign rows to components.
+
+    Parameters
+    ----------
+    mixture : FlowMixture
+    rows : Rows
+    assign : callable, default=posterior
+        `posterior` or `most_probable`.
+    unlabelled_weight : float, default=1.0
+        Weight of the rows that allow every component.
+
+    Returns
+    -------
+    bound : Tensor of shape (R,)
+        Mean over the rows of what EM maximises, in nats.
+    rows : Rows
+        The same with `resp`, in which `unlabelled_weight` is multiplied.
+    """
+    size = max(_EVALUATION_ROWS // (mixture.n_restarts * mixture.n_components), 1)
+    log_probs, resps = [], []
+    for start in range(0, len(rows), size):
+        chunk = rows[start : start + size]
+        log_joint = mixture.restart_log_joint(chunk.x)
+        if chunk.allowed is not None:
+            log_joint = log_joint.masked_fill(~chunk.allowed, -torch.inf)
+        log_prob, resp = assign(log_joint)
+        log_probs.append(log_prob)
+        resps.append(resp.transpose(0, 1))
+    rows = _weigh_unlabelled(replace(rows, resp=torch.cat(resps)), unlabelled_weight)
+    total = rows.weight * rows.resp.sum(-1).T * torch.cat(log_probs, 1)
+    return total.sum(1) / rows.weight.sum(), rows
+
+
+def _weigh_unlabelled(rows, unlabelled_weight):
+    if rows.allowed is None:
+        return replace(rows, resp=rows.resp * unlabelled_weight)
+    unlabelled = rows.allowed.all(-1)[:, None, None]
+    return replace(rows, resp=torch.where(unlabelled, rows.resp * unlabelled_weight, rows.resp))
+
+
+def by_em(mixture, rows, options, *, objective, assign=posterior, validation=None, neighbors=None, generator=None):
+    """Assign the rows to components, let each component learn its rows, and so on by turns.
+
+    The first M-step follows the responsibilities of the start, where there are any, until its components stop
+    improving. Every component has its own best state, step size and early stopping.
+
+    Parameters
+    ----------
+    mixture : FlowMixture
+    rows : Rows
+    options : TrainingOptions
+        `max_iter` bounds the iterations of all M-steps together.
+    objective : Objective
+        Of which only `unlabelled_weight` counts: the discriminative term has no surrogate.
+    assign : callable, default=posterior
+        As in `e_step`.
+    validation, neighbors, generator
+        As in `train`.
+
+    Returns
+    -------
+    score : list of float
+        Of each restart's best state, the bound of the validation rows, or else of the training rows.
+    converged : bool
+        Whether all components stopped improving before `max_iter`.
+    history : History
+        Its training score is the bound after every E-step, which does not fall; `history.m_steps` tells of the
+        components.
+    """
+    learn_weights = mixture.logits.requires_grad
+    mixture.logits.requires_grad_(False)
+    how = {"validation": validation, "neighbors": neighbors, "generator": generator}
+    try:
+        return _alternate(mixture, rows, options, objective.unlabelled_weight, assign, learn_weights, how)
+    finally:
+        mixture.logits.requires_grad_(learn_weights)
+
+
+def _alternate(mixture, rows, options, unlabelled_weight, assign, learn_weights, how):
+    parts, warm_up = _independent_parts(mixture.eval()), None
+    if rows.resp is not None and mixture.n_components > 1:
+        warm_up = _follow_start(parts, rows, options, unlabelled_weight, how)
+        n_left = 0 if warm_up.interrupted else options.max_iter - len(warm_up.training_score)
+        options = replace(options, max_iter=n_left)
+    run = _Alternation(mixture, parts, rows, options, unlabelled_weight, assign, learn_weights, how)
+    run.history.warm_up = warm_up
+    try:
+        while run.m_steps.iteration < options.max_iter and run.m_steps.active.any():
+            run.iterate()
+    except KeyboardInterrupt:
+        run.history.interrupted = True
+    finally:
+        run.finish()
+    return run.best_score.tolist(), not bool(run.m_steps.active.any()), run.history
+
+
+def _independent_parts(mixture):
+    """The same parameters as R K mixtures of one component, unless components have parameters in common."""
+    n_flows = mixture.n_restarts * mixture.n_components
+    own = all(len(parameter) == n_flows for parameter in mixture.parameters() if parameter is not mixture.logits)
+    if mixture.n_components == 1 or not own:
+        return mixture
+    parts = FlowMixture(mixture.flow, mixture.base, 1, n_restarts=n_flows).to(mixture.logits)
+    parts.logits.requires_grad_(False)
+    return parts
+
+
+def _for_parts(parts, rows):
+    """Rows whose responsibilities are those of the parts' components; None stays None."""
+    if rows is None:
+        return None
+    return replace(rows, resp=rows.resp.reshape(len(rows), parts.n_restarts, parts.n_components))
+
+
+def _follow_start(parts, rows, options, unlabelled_weight, how):
+    """The first M-step, as `solvers.by_gradient` has it; its History."""
+    rows, validation = (
+        None if some is None else _for_parts(parts, _weigh_unlabelled(some, unlabelled_weight))
+        for some in (rows, how["validation"])
+    )
+    options = replace(options, max_iter=options.max_iter // 2, n_step_sizes=1)
+    _, _, history = train(parts, rows, options, objective=assigned_objective, **how | {"validation": validation})
+    return history
+
+
+class _MSteps(_Run):
+    """All M-steps of a fit as one run of its parts, whose step sizes and early stopping go on from one to the next."""
+
+    def follow(self, rows, validation):
+        """Take new responsibilities."""
+        self.rows, self.validation = rows, rows if validation is None else validation
+        self.floor = evaluate(self.mixture, rows, self.objective)
+        start = evaluate(self.mixture, self.validation, self.objective)
+        self.best_score = start.nan_to_num(-torch.inf, neginf=-torch.inf)
+
+    def _keep_best(self, score, finite):
+        """Keep no state in which a part explains its training rows worse than it did at the E-step."""
+        explained = score if self.validation is self.rows else evaluate(self.mixture, self.rows, self.objective)
+        super()._keep_best(score, finite & (explained >= self.floor))
+
+
+class _Alternation:
+    """State of a fit by EM; bounds and scores are one entry for each restart."""
+
+    def __init__(self, mixture, parts, rows, options, unlabelled_weight, assign, learn_weights, how):
+        self.mixture, self.parts, self.options, self.learn_weights = mixture, parts, options, learn_weights
+        self.e_step_options = {"unlabelled_weight": unlabelled_weight, "assign": assign}
+        self.rows, self.validation = rows, how["validation"]
+        self.best_score = self._e_step().nan_to_num(-torch.inf, neginf=-torch.inf)
+        self.m_steps = _MSteps(
+            parts,
+            _for_parts(parts, self.rows),
+            replace(options, verbose=False),
+            assigned_objective,
+            _for_parts(parts, self.validation),
+            how["neighbors"],
+            how["generator"],
+        )
+        self.history = History(m_steps=self.m_steps.history)
+        self.best_state, self.best_logits = self.m_steps.table.state(), mixture.logits.clone()
+
+    def iterate(self):
+        active = self._of_restarts(self.m_steps.active).any(1)
+        if self.learn_weights:
+            self._set_weights(active)
+        self._m_step()
+        score = self._e_step()
+        self._record(score)
+        better = active & (score > self.best_score)
+        self.best_score = torch.where(better, score, self.best_score)
+        self.best_logits[better] = self.mixture.logits[better]
+        chosen = better[:, None].expand_as(self._of_restarts(self.m_steps.active)).flatten()
+        self.m_steps.table.copy_rows(self.m_steps.table.values, self.best_state, chosen)
+
+    def _of_restarts(self, values):
+        """What the parts have, restart by restart."""
+        return values.view(self.mixture.n_restarts, -1)
+
+    @torch.no_grad()
+    def _set_weights(self, active):
+        share = torch.einsum("n,nrk->rk", self.rows.weight, self.rows.resp)
+        total = share.sum(1, keepdim=True)
+        logits = (share / total).clamp_min(_SMALLEST_WEIGHT).log()
+        self.mixture.logits.copy_(torch.where(active[:, None] & (total > 0), logits, self.mixture.logits))
+
+    def _m_step(self):
+        self.m_steps.follow(_for_parts(self.parts, self.rows), _for_parts(self.parts, self.validation))
+        self.parts.train()
+        for _ in range(min(_PASSES, self.options.max_iter - self.m_steps.iteration)):
+            self.m_steps.iterate()
+        self.m_steps.finish()
+        self.parts.eval()
+
+    def _e_step(self):
+        """Assign all rows; the score that decides on the best state."""
+        self.bound, self.rows = e_step(self.mixture, self.rows, **self.e_step_options)
+        if self.validation is None:
+            return self.bound
+        score, self.validation = e_step(self.mixture, self.validation, **self.e_step_options)
+        return score
+
+    def _record(self, score):
+        self.history.training_score.append(self.bound.tolist())
+        if self.validation is not None:
+            self.history.validation_score.append(score.tolist())
+        step_sizes = torch.tensor(self.m_steps.history.learning_rate[-1])
+        self.history.learning_rate.append(self._of_restarts(step_sizes).amax(1).tolist())
+        self.history.n_rollbacks = self.m_steps.history.n_rollbacks
+        if self.options.verbose:
+            shown = ", ".join(f"{value:.4f}" for value in self.bound.tolist())
+            print(f"EM iteration {len(self.history.training_score)}: bound {shown}")
+
+    @torch.no_grad()
+    def finish(self):
+        everyone = torch.ones_like(self.m_steps.active)
+        self.m_steps.table.copy_rows(self.best_state, self.m_steps.table.values, everyone)
+        self.mixture.logits.copy_(self.best_logits)
+        self.mixture.eval()
