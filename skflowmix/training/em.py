@@ -91,7 +91,8 @@ def by_em(mixture, rows, options, *, objective, assign=posterior, validation=Non
     options : TrainingOptions
         `max_iter` bounds the iterations of all M-steps together.
     objective : Objective
-        Of which only `unlabelled_weight` counts: the discriminative term has no surrogate.
+        The discriminative term has no surrogate and does not count. A Dirichlet prior of the weights counts where it
+        is concave, which is where the weights have a closed form.
     assign : callable, default=posterior
         As in `e_step`.
     validation, neighbors, generator
@@ -111,18 +112,18 @@ def by_em(mixture, rows, options, *, objective, assign=posterior, validation=Non
     mixture.logits.requires_grad_(False)
     how = {"validation": validation, "neighbors": neighbors, "generator": generator}
     try:
-        return _alternate(mixture, rows, options, objective.unlabelled_weight, assign, learn_weights, how)
+        return _alternate(mixture, rows, options, objective, assign, learn_weights, how)
     finally:
         mixture.logits.requires_grad_(learn_weights)
 
 
-def _alternate(mixture, rows, options, unlabelled_weight, assign, learn_weights, how):
+def _alternate(mixture, rows, options, objective, assign, learn_weights, how):
     parts, warm_up = _independent_parts(mixture.eval()), None
     if rows.resp is not None and mixture.n_components > 1:
-        warm_up = _follow_start(parts, rows, options, unlabelled_weight, how)
+        warm_up = _follow_start(parts, rows, options, objective.unlabelled_weight, how)
         n_left = 0 if warm_up.interrupted else options.max_iter - len(warm_up.training_score)
         options = replace(options, max_iter=n_left)
-    run = _Alternation(mixture, parts, rows, options, unlabelled_weight, assign, learn_weights, how)
+    run = _Alternation(mixture, parts, rows, options, objective, assign, learn_weights, how)
     run.history.warm_up = warm_up
     try:
         while run.m_steps.iteration < options.max_iter and run.m_steps.active.any():
@@ -182,9 +183,10 @@ class _MSteps(_Run):
 class _Alternation:
     """State of a fit by EM; bounds and scores are one entry for each restart."""
 
-    def __init__(self, mixture, parts, rows, options, unlabelled_weight, assign, learn_weights, how):
+    def __init__(self, mixture, parts, rows, options, objective, assign, learn_weights, how):
         self.mixture, self.parts, self.options, self.learn_weights = mixture, parts, options, learn_weights
-        self.e_step_options = {"unlabelled_weight": unlabelled_weight, "assign": assign}
+        self.e_step_options = {"unlabelled_weight": objective.unlabelled_weight, "assign": assign}
+        self.log_weight_factor = max(objective.log_weight_factor, 0.0)
         self.rows, self.validation = rows, how["validation"]
         self.best_score = self._e_step().nan_to_num(-torch.inf, neginf=-torch.inf)
         self.m_steps = _MSteps(
@@ -210,7 +212,7 @@ class _Alternation:
         self.best_score = torch.where(better, score, self.best_score)
         self.best_logits[better] = self.mixture.logits[better]
         chosen = better[:, None].expand_as(self._of_restarts(self.m_steps.active)).flatten()
-        self.m_steps.table.copy_rows(self.m_steps.table.values, self.best_state, chosen)
+        self.m_steps.table.copy_rows(self.m_steps.table.live_state, self.best_state, chosen)
 
     def _of_restarts(self, values):
         """What the parts have, restart by restart."""
@@ -219,6 +221,7 @@ class _Alternation:
     @torch.no_grad()
     def _set_weights(self, active):
         share = torch.einsum("n,nrk->rk", self.rows.weight, self.rows.resp)
+        share = share + self.log_weight_factor * self.rows.weight.sum()
         total = share.sum(1, keepdim=True)
         logits = (share / total).clamp_min(_SMALLEST_WEIGHT).log()
         self.mixture.logits.copy_(torch.where(active[:, None] & (total > 0), logits, self.mixture.logits))
@@ -233,11 +236,13 @@ class _Alternation:
 
     def _e_step(self):
         """Assign all rows; the score that decides on the best state."""
-        self.bound, self.rows = e_step(self.mixture, self.rows, **self.e_step_options)
+        prior = self.log_weight_factor * self.mixture.log_weights().sum(1).detach()
+        bound, self.rows = e_step(self.mixture, self.rows, **self.e_step_options)
+        self.bound = bound + prior
         if self.validation is None:
             return self.bound
         score, self.validation = e_step(self.mixture, self.validation, **self.e_step_options)
-        return score
+        return score + prior
 
     def _record(self, score):
         self.history.training_score.append(self.bound.tolist())
@@ -253,6 +258,6 @@ class _Alternation:
     @torch.no_grad()
     def finish(self):
         everyone = torch.ones_like(self.m_steps.active)
-        self.m_steps.table.copy_rows(self.best_state, self.m_steps.table.values, everyone)
+        self.m_steps.table.copy_rows(self.best_state, self.m_steps.table.live_state, everyone)
         self.mixture.logits.copy_(self.best_logits)
         self.mixture.eval()
