@@ -14,6 +14,7 @@ from ..bases import BASES
 from ..bridge import resolve_device, seeded_generator
 from ..flows import make_flow
 from ..mixture import FlowMixture
+from ..posterior import PosteriorNetwork
 from ..training import SOLVERS, Objective, Rows, TrainingOptions
 from ._labels import encode_labels
 from ._parameters import FlowMixtureParameters
@@ -128,12 +129,17 @@ class FlowMixtureFit(FlowMixtureParameters):
         self._architecture = self._architecture_of(component_class)
 
     def _objective(self):
-        return Objective(supervised_weight=self.supervised_weight, unlabelled_weight=self.unlabelled_weight)
+        return Objective(
+            supervised_weight=self.supervised_weight,
+            unlabelled_weight=self.unlabelled_weight,
+            consistency_weight=self.consistency_weight,
+        )
 
     def _start(self, X, data, component_class, seed, dtype):
         """First responsibilities, and a mixture whose components are their Gaussians."""
         resp = first_responsibilities(self.init_params, X, data, component_class, np.random.RandomState(seed))
         n_components, n_features = resp.shape[1], X.shape[1]
+        generator = seeded_generator(seed, "cpu")
         flow = make_flow(
             self.flow,
             n_components,
@@ -141,9 +147,14 @@ class FlowMixtureFit(FlowMixtureParameters):
             n_layers=self.n_layers,
             hidden_layer_sizes=tuple(self.hidden_layer_sizes),
             reg_covar=self.reg_covar,
-            generator=seeded_generator(seed, "cpu"),
+            generator=generator,
         )
-        mixture = FlowMixture(flow, BASES[self.base](n_components, n_features), n_components).to(dtype)
+        posterior = None
+        if self.posterior == "amortized":
+            sizes = tuple(self.hidden_layer_sizes)
+            posterior = PosteriorNetwork(n_features, n_components, hidden_layer_sizes=sizes, generator=generator)
+        base = BASES[self.base](n_components, n_features)
+        mixture = FlowMixture(flow, base, n_components, posterior=posterior).to(dtype)
         mixture.initialize(torch.as_tensor(X, dtype=dtype), torch.as_tensor(resp * data.weight[:, None], dtype=dtype))
         self._set_weights(mixture)
         return mixture, resp
@@ -170,6 +181,7 @@ class FlowMixtureFit(FlowMixtureParameters):
             "n_layers": self.n_layers,
             "hidden_layer_sizes": tuple(self.hidden_layer_sizes),
             "base": self.base,
+            "posterior": self.posterior,
         }
 
     def _check_continuation(self, component_class):

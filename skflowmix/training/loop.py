@@ -33,19 +33,22 @@ class Rows:
         Components that each row's label allows.
     resp : Tensor of shape (N, R, K), or None
         Responsibilities of the components for the rows, where a loss takes them as given.
+    view : Tensor of shape (N, D), or None
+        The rows with other noise, where a loss compares the two.
     """
 
     x: torch.Tensor
     weight: torch.Tensor
     allowed: torch.Tensor | None = None
     resp: torch.Tensor | None = None
+    view: torch.Tensor | None = None
 
     def __len__(self):
         return len(self.x)
 
     def __getitem__(self, index):
-        allowed, resp = (None if column is None else column[index] for column in (self.allowed, self.resp))
-        return Rows(self.x[index], self.weight[index], allowed, resp)
+        optional = (None if column is None else column[index] for column in (self.allowed, self.resp, self.view))
+        return Rows(self.x[index], self.weight[index], *optional)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ def train(mixture, rows, options, *, objective=_LIKELIHOOD, validation=None, nei
     rows : Rows
     options : TrainingOptions
     objective : callable, default=Objective()
-        ``(mixture, rows, progress) -> loss``, Tensor of shape (R, N); see `objectives`.
+        ``(mixture, rows, progress) -> loss``, Tensor of shape (R, N); see `objectives`. Where it has an attribute
+        `needs_view` that is true, the rows of every step have a `view`.
     validation : Rows, default=None
         Rows that decide which state is the best and when to stop. None leaves that to the training score.
     neighbors : int Tensor of shape (N, M), default=None
@@ -190,7 +194,8 @@ class _Run:
 
     def _step(self, index):
         batch = self.rows[index]
-        batch = replace(batch, x=self._add_noise(batch.x, index))
+        view = self._add_noise(batch.x, index) if getattr(self.objective, "needs_view", False) else None
+        batch = replace(batch, x=self._add_noise(batch.x, index), view=view)
         loss = self.objective(self.mixture, batch, self._progress()).mean(1)
         self.table.differentiate(loss.sum())
         finite = self.table.limit_gradient(_MAX_GRADIENT_NORM) & loss.detach().isfinite()
