@@ -73,7 +73,8 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureBase):
         -------
         ndarray of shape (n_samples,)
         """
-        return self.classes_[self._class_log_resp(X).argmax(1)]
+        log_resp = self._class_log_resp(X)
+        return self.classes_[log_resp.argmax(1)]
 
     def predict_proba(self, X):
         """Probabilities of the classes, in the order of `classes_`, given each row.

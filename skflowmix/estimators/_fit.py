@@ -24,6 +24,7 @@ from ._start import first_responsibilities
 _FULL_BATCH = 512
 _SMALL_BATCH, _LARGE_BATCH = 256, 1024
 _NEIGHBOR_NOISE = 0.5
+_RAMP_SHARE = 8
 
 
 class FlowMixtureFit(FlowMixtureParameters):
@@ -119,7 +120,7 @@ class FlowMixtureFit(FlowMixtureParameters):
         scores, self.converged_, history = SOLVERS[self.solver](
             mixture.to(device),
             rows[training],
-            self._training_options(len(training), neighbor_scale),
+            self._training_options(len(training), neighbor_scale, continued),
             objective=self._objective(),
             validation=rows[validation] if len(validation) else None,
             neighbors=torch.as_tensor(neighbors, device=device),
@@ -193,12 +194,14 @@ class FlowMixtureFit(FlowMixtureParameters):
                 f"it has {self._architecture}."
             )
 
-    def _training_options(self, n_rows, neighbor_scale):
+    def _training_options(self, n_rows, neighbor_scale, continued):
         batch_size = self.batch_size
         if batch_size == "auto":
             batch_size = n_rows if n_rows <= _FULL_BATCH else min(max(_SMALL_BATCH, n_rows // 32), _LARGE_BATCH)
+        ramps = not continued and (self.posterior == "amortized" or self.consistency_weight > 0)
         return TrainingOptions(
             max_iter=self.max_iter,
+            ramp_iter=self.max_iter // _RAMP_SHARE if ramps else 0,
             batch_size=batch_size,
             learning_rate=self.learning_rate_init,
             alpha=self.alpha,

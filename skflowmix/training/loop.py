@@ -60,7 +60,8 @@ class TrainingOptions:
     max_iter : int
         Most iterations. An iteration is a pass over the rows, or several on small data.
     ramp_iter : int
-        Iterations over which the objective's `progress` goes from 0 to 1.
+        Iterations over which the objective's `progress` goes from 0 to 1. Their states have learned another
+        objective, so that the last of them is taken for the best, and none of them ends the fit.
     batch_size : int
         Rows of a step; the rows that are left over in a pass wait for the next one.
     learning_rate : float
@@ -219,8 +220,10 @@ class _Run:
 
     def _keep_best(self, score, finite):
         """Save states that are better, count iterations since, and end or slow the restarts that are stuck."""
-        better = self.active & finite & (score > self.best_score)
-        enough = better & (score > self.best_score + self.options.tol)
+        settled = self.validation is not None or self._progress() == 1
+        rival = self.best_score if settled else torch.full_like(score, -torch.inf)
+        better = self.active & finite & (score > rival)
+        enough = better & (score > rival + self.options.tol)
         self.table.copy_rows(self.table.values, self.best_state, better)
         self.best_score = torch.where(better, score, self.best_score)
         self.idle = torch.where(enough, 0, self.idle + 1)

@@ -31,7 +31,7 @@ def by_gradient(mixture, rows, options, *, objective, **how):
     """
     warm_up = None
     if rows.resp is not None and mixture.n_components > 1:
-        alone = replace(options, max_iter=options.max_iter // 2, n_step_sizes=1)
+        alone = replace(options, max_iter=options.max_iter // 2, ramp_iter=0, n_step_sizes=1)
         _, _, warm_up = train(mixture, rows, alone, objective=assigned_objective, **how)
         n_left = 0 if warm_up.interrupted else options.max_iter - len(warm_up.training_score)
         options = replace(options, max_iter=n_left)
