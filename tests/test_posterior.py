@@ -195,7 +195,7 @@ class TestEstimators:
         exact = make(FlowMixtureClustering, device, max_iter=30, posterior="exact").fit(X)
         assert adjusted_rand_score(amortized.predict(X_new), exact.predict(X_new)) > 0.98
         assert adjusted_rand_score(amortized.labels_, y) > 0.98
-        assert np.mean(amortized.elbo(X_new)) == pytest.approx(exact.score(X_new), abs=0.1)
+        assert amortized.score(X_new) - 0.1 < np.mean(amortized.elbo(X_new)) < amortized.score(X_new)
 
     @pytest.mark.parametrize("estimator_class", [FlowMixtureClustering, FlowMixtureDensity, FlowMixtureClassifier])
     def test_assignments_take_no_evaluation_of_the_flows(self, estimator_class, device):

@@ -24,7 +24,7 @@ from ._start import first_responsibilities
 _FULL_BATCH = 512
 _SMALL_BATCH, _LARGE_BATCH = 256, 1024
 _NEIGHBOR_NOISE = 0.5
-_RAMP_SHARE = 8
+_RAMP_SHARE = 20
 
 
 class FlowMixtureFit(FlowMixtureParameters):

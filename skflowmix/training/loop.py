@@ -60,8 +60,8 @@ class TrainingOptions:
     max_iter : int
         Most iterations. An iteration is a pass over the rows, or several on small data.
     ramp_iter : int
-        Iterations over which the objective's `progress` goes from 0 to 1. Their states have learned another
-        objective, so that the last of them is taken for the best, and none of them ends the fit.
+        Iterations over which the objective's `progress` goes from 0 to 1. Where their scores miss terms that are
+        still to come, the last of their states is taken for the best so far, and none of them ends the fit.
     batch_size : int
         Rows of a step; the rows that are left over in a pass wait for the next one.
     learning_rate : float
@@ -148,6 +148,7 @@ class _Run:
     def __init__(self, mixture, rows, options, objective, validation, neighbors, generator):
         self.mixture, self.rows, self.options, self.objective = mixture, rows, options, objective
         self.validation, self.neighbors, self.generator = validation, neighbors, generator
+        self.needs_view = getattr(objective, "needs_view", False)
         self.history = History()
         self.iteration = 0
         self.table = ParameterTable(mixture, mixture.n_restarts)
@@ -195,7 +196,7 @@ class _Run:
 
     def _step(self, index):
         batch = self.rows[index]
-        view = self._add_noise(batch.x, index) if getattr(self.objective, "needs_view", False) else None
+        view = self._add_noise(batch.x, index) if self.needs_view else None
         batch = replace(batch, x=self._add_noise(batch.x, index), view=view)
         loss = self.objective(self.mixture, batch, self._progress()).mean(1)
         self.table.differentiate(loss.sum())
@@ -220,8 +221,7 @@ class _Run:
 
     def _keep_best(self, score, finite):
         """Save states that are better, count iterations since, and end or slow the restarts that are stuck."""
-        settled = self.validation is not None or self._progress() == 1
-        rival = self.best_score if settled else torch.full_like(score, -torch.inf)
+        rival = self.best_score if self._is_comparable() else torch.full_like(score, -torch.inf)
         better = self.active & finite & (score > rival)
         enough = better & (score > rival + self.options.tol)
         self.table.copy_rows(self.table.values, self.best_state, better)
@@ -229,6 +229,11 @@ class _Run:
         self.idle = torch.where(enough, 0, self.idle + 1)
         stuck = self.active & (self.idle >= self.options.n_iter_no_change)
         self._slow_down(stuck)
+
+    def _is_comparable(self):
+        """Whether scores so far tell what the objective, ramped up, is going to be."""
+        scored_in_full = self.validation is not None and not self.needs_view
+        return scored_in_full or self.iteration > self.options.ramp_iter
 
     def _roll_back(self, failed):
         self.history.n_rollbacks += int(failed.sum())
