@@ -201,7 +201,7 @@ class FlowMixtureFit(FlowMixtureParameters):
         ramps = not continued and (self.posterior == "amortized" or self.consistency_weight > 0)
         return TrainingOptions(
             max_iter=self.max_iter,
-            ramp_iter=self.max_iter // _RAMP_SHARE if ramps else 0,
+            ramp_iter=-(-self.max_iter // _RAMP_SHARE) if ramps else 0,
             batch_size=batch_size,
             learning_rate=self.learning_rate_init,
             alpha=self.alpha,
