@@ -26,7 +26,13 @@ class PosteriorNetwork(nn.Module):
 
     def __init__(self, n_features, n_components, *, hidden_layer_sizes=(32, 32), n_restarts=1, generator=None):
         super().__init__()
+        self.n_components = n_components
         self.net = MLP(n_restarts, (n_features, *hidden_layer_sizes, n_components), generator=generator)
+
+    @property
+    def n_restarts(self):
+        """Number R of networks, which grows where mixtures are stacked."""
+        return len(self.net.biases[0])
 
     def forward(self, x, temperature=1.0):
         """Log-probabilities of the components given each row.
@@ -41,6 +47,5 @@ class PosteriorNetwork(nn.Module):
         -------
         Tensor of shape (R, N, K)
         """
-        n_restarts = len(self.net.biases[0])
-        logits = self.net(x.T.expand(n_restarts, *x.T.shape)).mT
+        logits = self.net(x.T.expand(self.n_restarts, *x.T.shape)).mT
         return torch.log_softmax(logits / temperature, -1)

@@ -66,11 +66,13 @@ def _ramp(progress):
 
 
 def assigned_objective(mixture, rows, progress=1.0):
-    """`assigned_loss` of a mixture, in the form that `train` takes; its `posterior` learns the assignments too."""
-    loss = assigned_loss(mixture.restart_log_joint(rows.x), rows)
-    if mixture.posterior is None:
-        return loss
-    return loss + assigned_loss(mixture.posterior(rows.x), rows)
+    """`assigned_loss` of a mixture, in the form that `train` takes."""
+    return assigned_loss(mixture.restart_log_joint(rows.x), rows)
+
+
+def assigned_posterior(posterior, rows, progress=1.0):
+    """Cross-entropy of a posterior network to given responsibilities, in the form that `train` takes."""
+    return assigned_loss(posterior(rows.x), rows)
 
 
 def assigned_loss(log_joint, rows):
