@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
 from skflowmix.mixture import FlowMixture
 from skflowmix.posterior import PosteriorNetwork
-from skflowmix.training import Objective, Rows, TrainingOptions, assigned_objective, elbo_loss, mixture_loss, train
+from skflowmix.training import Objective, Rows, TrainingOptions, assigned_posterior, elbo_loss, mixture_loss, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:The fit still improved:sklearn.exceptions.ConvergenceWarning")
 
@@ -178,12 +178,12 @@ class TestLoss:
         early, later = (Objective()(mixture, rows, progress=progress) for progress in (0.0, 0.9))
         assert (early + bound).abs().mean() > 2 * (later + bound).abs().mean() > 0
 
-    def test_warm_up_teaches_the_network_the_given_assignments(self, make_amortized):
+    def test_network_learns_given_assignments(self, make_amortized):
         mixture, rows = make_amortized("affine", 2), rows_of(60)
         resp = (rows.x[:, 0] > 0).double()
         rows = Rows(rows.x, rows.weight, resp=torch.stack([resp, 1 - resp], 1)[:, None])
         options = TrainingOptions(max_iter=15, learning_rate=3e-2)
-        train(mixture, rows, options, objective=assigned_objective, generator=seeded())
+        train(mixture.posterior, rows, options, objective=assigned_posterior, generator=seeded())
         assert (mixture.log_resp(rows.x).argmax(1) == (resp == 0)).double().mean() > 0.95
 
 

@@ -20,7 +20,8 @@ flow : str, default="nsf"
     posterior : {"amortized", "exact"}, default="exact"
         Which probabilities of the components train the mixture and answer `predict` and `predict_proba`. "exact": those
         of Bayes' rule, and the likelihood is maximised. "amortized": those of a network with `hidden_layer_sizes`, and
-        the bound `elbo` is maximised (arXiv:2009.00585); to assign rows then takes no evaluation of the flows.
+        the bound `elbo` is maximised (arXiv:2009.00585); to assign rows then takes no evaluation of the flows. The
+        network learns the first responsibilities after the warm-up, in as many iterations at most.
     solver : {"gradient"}, default="gradient"
         How the likelihood is maximised.
     learn_weights : bool, default=True

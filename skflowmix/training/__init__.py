@@ -2,7 +2,15 @@
 
 from .history import History
 from .loop import Rows, TrainingOptions, train
-from .objectives import Objective, assigned_loss, assigned_objective, consistency_loss, elbo_loss, mixture_loss
+from .objectives import (
+    Objective,
+    assigned_loss,
+    assigned_objective,
+    assigned_posterior,
+    consistency_loss,
+    elbo_loss,
+    mixture_loss,
+)
 from .solvers import SOLVERS
 
 __all__ = [
@@ -13,6 +21,7 @@ __all__ = [
     "TrainingOptions",
     "assigned_loss",
     "assigned_objective",
+    "assigned_posterior",
     "consistency_loss",
     "elbo_loss",
     "mixture_loss",
