@@ -44,14 +44,14 @@ class Objective:
         x = rows.x if rows.view is None else torch.cat([rows.x, rows.view])
         weights = {"supervised_weight": self.supervised_weight, "unlabelled_weight": self.unlabelled_weight}
         if mixture.posterior is None:
-            log_joint = mixture.restart_log_joint(x)
-            loss = mixture_loss(log_joint[:, :n_rows], rows, **weights)
-            log_resp = log_joint.log_softmax(-1)
+            logits = mixture.restart_log_joint(x)
+            loss = mixture_loss(logits[:, :n_rows], rows, **weights)
         else:
-            log_resp = mixture.posterior(x, _temperature(progress))
-            loss = elbo_loss(mixture.restart_log_joint(rows.x), log_resp[:, :n_rows], rows, **weights)
+            logits = mixture.posterior(x, _temperature(progress))
+            loss = elbo_loss(mixture.restart_log_joint(rows.x), logits[:, :n_rows], rows, **weights)
         if rows.view is None:
             return loss
+        log_resp = logits.log_softmax(-1)
         disagreement = consistency_loss(log_resp[:, :n_rows], log_resp[:, n_rows:], rows)
         return loss + self.consistency_weight * _ramp(progress) * disagreement
 
