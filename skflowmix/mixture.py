@@ -30,6 +30,9 @@ class FlowMixture(nn.Module):
         Number R of mixtures.
     shared : Transform, default=None
         First steps of all components of a mixture, with a component axis of length R.
+    posterior : PosteriorNetwork, default=None
+        Network of R restarts that answers for the components' probabilities given a row. None leaves that to
+        Bayes' rule.
 
     Attributes
     ----------
@@ -47,13 +50,14 @@ class FlowMixture(nn.Module):
     torch.Size([5, 3])
     """
 
-    def __init__(self, flow, base, n_components, *, n_restarts=1, shared=None):
+    def __init__(self, flow, base, n_components, *, n_restarts=1, shared=None, posterior=None):
         super().__init__()
         self.shared = shared
         self.flow = flow
         self.base = base
         self.n_components = n_components
         self.n_restarts = n_restarts
+        self.posterior = posterior
         self.logits = nn.Parameter(torch.zeros(n_restarts, n_components))
 
     def log_weights(self):
@@ -106,9 +110,38 @@ class FlowMixture(nn.Module):
         """Log-density of each row: Tensor of shape (N, D) -> Tensor of shape (N,), in nats."""
         return self.log_joint(x).logsumexp(-1)
 
+    def restart_log_resp(self, x):
+        """`log_resp` of each of the R mixtures, Tensor of shape (R, N, K)."""
+        if self.posterior is not None:
+            return self.posterior(x)
+        return self.restart_log_joint(x).log_softmax(-1)
+
     def log_resp(self, x):
-        """Log-probabilities of the components given a row: Tensor of shape (N, D) -> Tensor of shape (N, K)."""
-        return self.log_joint(x).log_softmax(-1)
+        """Log-probabilities of the components given a row: Tensor of shape (N, D) -> Tensor of shape (N, K).
+
+        Those of the `posterior` where there is one, which takes no evaluation of the flows.
+        """
+        return self.restart_log_resp(x).squeeze(0)
+
+    def elbo(self, x):
+        r"""Bound on each row's log-density by the probabilities :math:`q(k \mid x)` of `log_resp`.
+
+        :math:`\sum_k q(k \mid x) [\log w_k + \log p(x \mid k) - \log q(k \mid x)] \le \log p(x)`, with equality
+        where they are the exact ones.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, D)
+
+        Returns
+        -------
+        Tensor of shape (N,)
+            In nats.
+        """
+        if self.posterior is None:
+            return self.log_prob(x)
+        log_resp = self.log_resp(x)
+        return (log_resp.exp() * (self.log_joint(x) - log_resp)).sum(-1)
 
     def sample(self, n_samples, *, generator=None):
         """Draw rows, sorted by component.
@@ -183,14 +216,14 @@ class FlowMixture(nn.Module):
         return mixture
 
     def select(self, components):
-        """A copy of a mixture of one restart with some of its components.
+        """A copy of a mixture of one restart with some of its components, and the exact posterior.
 
         Parameters
         ----------
         components : sequence of int
         """
         mixture = copy.deepcopy(self)
-        mixture.n_components = len(components)
+        mixture.n_components, mixture.posterior = len(components), None
         for module, name, tensor in [*_tensors(mixture.flow), *_tensors(mixture.base)]:
             _replace(module, name, tensor[components].clone())
         _replace(mixture, "logits", mixture.logits.detach()[:, components].clone())

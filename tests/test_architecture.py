@@ -18,7 +18,7 @@ LAYERS = [
     {"nets"},
     {"transforms"},
     {"bases"},
-    {"flows"},
+    {"flows", "posterior"},
     {"mixture"},
     {"training", "initialization", "bridge"},
     {"estimators"},

@@ -15,9 +15,11 @@ CHEAP = {"n_components": 2, "n_layers": 1, "hidden_layer_sizes": (8,), "max_iter
 @pytest.mark.filterwarnings("ignore:The fit still improved after max_iter:sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
     [
-        FlowMixtureClustering(**CHEAP),
-        FlowMixtureDensity(**CHEAP),
-        FlowMixtureClassifier(**CHEAP),
+        *(
+            estimator_class(**CHEAP, posterior=posterior)
+            for estimator_class in (FlowMixtureClustering, FlowMixtureDensity, FlowMixtureClassifier)
+            for posterior in ("exact", "amortized")
+        ),
         FlowMixtureClustering(**CHEAP, solver="em"),
         FlowMixtureClassifier(**CHEAP, solver="hard-em"),
     ]

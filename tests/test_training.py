@@ -519,3 +519,12 @@ def test_learns_what_the_loss_asks_for():
     rows = Rows(rows.x, rows.weight, resp=torch.stack([resp, 1 - resp], 1)[:, None])
     train(mixture, rows, options(max_iter=15, learning_rate=3e-2), objective=assigned_objective, generator=seeded())
     assert (mixture.log_resp(rows.x).argmax(1) == (resp == 0)).double().mean() > 0.95
+
+
+def test_parameters_that_a_loss_does_not_depend_on_have_no_gradient(stack):
+    table = ParameterTable(stack, 2)
+    for gradients in table.gradients:
+        gradients.fill_(1.0)
+    table.differentiate(stack.logits.square().sum())
+    found = torch.cat([gradients.flatten() for gradients in table.gradients])
+    assert found.count_nonzero() == stack.logits.numel()

@@ -4,7 +4,6 @@ import copy
 import pickle
 
 import numpy as np
-from scipy.special import logsumexp, softmax
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,18 +16,28 @@ _MAX_STANDARDISED = 1e30
 class FlowMixtureBase(FlowMixtureFit):
     """Mixture of flows behind scikit-learn's interface; see the public estimators."""
 
-    def _log_joint(self, X):
-        """``log w_k + log p(x | k)`` in the units of X, ndarray of shape (N, K)."""
+    def _evaluate(self, method, X):
+        """A method of the mixture, by its name, for the standardised rows of X."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         with np.errstate(over="ignore"):
             X = np.clip(self._scaler.transform(X), -_MAX_STANDARDISED, _MAX_STANDARDISED)
-        log_joint = np.full((len(X), len(self.weights_)), -np.inf)
-        log_joint[:, self._slots] = evaluate_in_chunks(self.mixture_.log_joint, X, self.mixture_)
-        return log_joint - np.log(self._scaler.scale_).sum()
+        return self._spread(evaluate_in_chunks(getattr(self.mixture_, method), X, self.mixture_))
+
+    def _spread(self, values):
+        """Columns of the mixture's components as columns of all that the fit began with; -inf for the pruned ones."""
+        if values.ndim == 1 or values.shape[1] == len(self.weights_):
+            return values
+        spread = np.full((len(values), len(self.weights_)), -np.inf)
+        spread[:, self._slots] = values
+        return spread
+
+    def _log_density(self, method, X):
+        """`_evaluate` of a method that gives log-densities, in the units of X."""
+        return self._evaluate(method, X) - np.log(self._scaler.scale_).sum()
 
     def predict(self, X):
-        """Most probable component of each row.
+        """Most probable component of each row, as in `predict_proba`.
 
         Parameters
         ----------
@@ -38,10 +47,10 @@ class FlowMixtureBase(FlowMixtureFit):
         -------
         ndarray of shape (n_samples,)
         """
-        return self._log_joint(X).argmax(1)
+        return self._evaluate("log_resp", X).argmax(1)
 
     def predict_proba(self, X):
-        """Probabilities of the components given each row.
+        """Probabilities of the components given each row, those of the posterior network where there is one.
 
         Parameters
         ----------
@@ -51,7 +60,7 @@ class FlowMixtureBase(FlowMixtureFit):
         -------
         ndarray of shape (n_samples, n_components)
         """
-        return softmax(self._log_joint(X), axis=1)
+        return np.exp(self._evaluate("log_resp", X))
 
     def component_log_prob(self, X):
         """Log-density of each row under each component, in nats, in the units of X.
@@ -64,7 +73,7 @@ class FlowMixtureBase(FlowMixtureFit):
         -------
         ndarray of shape (n_samples, n_components)
         """
-        return self._log_joint(X) - np.log(np.where(self.weights_ > 0, self.weights_, 1))
+        return self._log_density("log_joint", X) - np.log(np.where(self.weights_ > 0, self.weights_, 1))
 
     def score_samples(self, X):
         """Log-density of each row, in nats, in the units of X.
@@ -77,7 +86,7 @@ class FlowMixtureBase(FlowMixtureFit):
         -------
         ndarray of shape (n_samples,)
         """
-        return logsumexp(self._log_joint(X), axis=1)
+        return self._log_density("log_prob", X)
 
     def elbo(self, X):
         """Bound on the log-density that the posterior gives each row; with the exact one, the log-density.
@@ -90,7 +99,7 @@ class FlowMixtureBase(FlowMixtureFit):
         -------
         ndarray of shape (n_samples,)
         """
-        return self.score_samples(X)
+        return self._log_density("elbo", X)
 
     def score(self, X, y=None, sample_weight=None):
         """Mean log-density of the rows, in nats.
@@ -133,8 +142,10 @@ class FlowMixtureBase(FlowMixtureFit):
         return self._scaler.inverse_transform(x.cpu().numpy()), self._slots[component.cpu().numpy()]
 
     def _n_parameters(self):
-        n_tensors = sum(p.numel() for p in self.mixture_.parameters() if p.requires_grad)
-        return n_tensors - self.mixture_.logits.requires_grad
+        """Those of the density, which a posterior network is no part of."""
+        named = self.mixture_.named_parameters()
+        learned = [p for name, p in named if p.requires_grad and not name.startswith("posterior.")]
+        return sum(p.numel() for p in learned) - self.mixture_.logits.requires_grad
 
     def bic(self, X):
         """Bayesian information criterion of the fit on X; lower is better. The parameters include all weights

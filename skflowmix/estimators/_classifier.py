@@ -1,7 +1,7 @@
 """Classification by mixtures of flows."""
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
 
 from ._base import FlowMixtureBase
@@ -58,9 +58,9 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureBase):
         self.n_components_ = self.n_components * len(self.classes_)
         return np.repeat(np.arange(len(self.classes_)), self.n_components)
 
-    def _class_log_joint(self, X):
-        log_joint = self._log_joint(X)
-        return logsumexp(log_joint.reshape(len(log_joint), len(self.classes_), -1), axis=2)
+    def _class_log_resp(self, X):
+        log_resp = self._evaluate("log_resp", X)
+        return logsumexp(log_resp.reshape(len(log_resp), len(self.classes_), -1), axis=2)
 
     def predict(self, X):
         """Most probable class of each row.
@@ -73,8 +73,8 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureBase):
         -------
         ndarray of shape (n_samples,)
         """
-        log_joint = self._class_log_joint(X)
-        return self.classes_[log_joint.argmax(1)]
+        log_resp = self._class_log_resp(X)
+        return self.classes_[log_resp.argmax(1)]
 
     def predict_proba(self, X):
         """Probabilities of the classes, in the order of `classes_`, given each row.
@@ -87,7 +87,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureBase):
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        return softmax(self._class_log_joint(X), axis=1)
+        return np.exp(self._class_log_resp(X))
 
     def sample(self, n_samples=1, random_state=None):
         """Draw rows from the fitted density, sorted by class.

@@ -17,8 +17,11 @@ flow : str, default="nsf"
     base : {"logistic", "normal", "student_t", "uniform"}, default="normal"
         Latent density; "student_t" learns its degrees of freedom and gives heavy tails, "uniform" is flat in a box
         with soft walls.
-    posterior : {"exact"}, default="exact"
-        Which probabilities of the components train the mixture and answer `predict_proba`.
+    posterior : {"amortized", "exact"}, default="exact"
+        Which probabilities of the components train the mixture and answer `predict` and `predict_proba`. "exact": those
+        of Bayes' rule, and the likelihood is maximised. "amortized": those of a network with `hidden_layer_sizes`, and
+        the bound `elbo` is maximised (arXiv:2009.00585); to assign rows then takes no evaluation of the flows. The
+        network learns the first responsibilities after the warm-up, in as many iterations at most.
     solver : {"em", "gradient", "hard-em"}, default="gradient"
         How the likelihood is maximised. "gradient": by the gradient of all terms together. "em"
         (expectation-maximisation of Dempster, Laird and Rubin, 1977): responsibilities of all rows, mixture weights in
@@ -47,7 +50,8 @@ flow : str, default="nsf"
     unlabelled_weight : float, default=1.0
         Weight of log p(x) of the unlabelled rows.
     consistency_weight : float, default=0
-        Weight of the agreement of assignments under small perturbations. Only 0 so far.
+        Weight of the squared distance between the probabilities of the components given a row and given the row moved
+        part of the way to a neighbour (arXiv:1610.02242). It keeps borders out of dense regions.
     max_iter : int, default=200
         Most iterations; at most half of them are the warm-up. An iteration is a pass over the rows, or several where
         that were fewer than ten steps. With "em" and "hard-em" these are the iterations of all M-steps together.
@@ -94,8 +98,8 @@ n_components_ : int
         Whether the score stopped improving before `max_iter`.
     lower_bound_ : float
         Best score: mean objective per row of the validation rows, or of the training rows without early stopping.
-        Without labels it is a log-likelihood in nats, in the units of X; with "hard-em" the classification likelihood,
-        in which each row counts under its most probable component alone.
+        Without labels it is a log-likelihood in nats, in the units of X, or with an amortized posterior its bound; with
+        "hard-em" it is the classification likelihood, in which each row counts under its most probable component alone.
     lower_bounds_ : list of float
         With "gradient" the same after every iteration that followed the warm-up. With "em" and "hard-em" that of the
         training rows after every M-step, which does not fall; without early stopping `lower_bound_` is the last.

@@ -15,7 +15,8 @@ from ..bases import BASES
 from ..bridge import resolve_device, seeded_generator
 from ..flows import PRESETS, make_flow, make_shared_layers
 from ..mixture import FlowMixture
-from ..training import SOLVERS, Objective, Rows, TrainingOptions
+from ..posterior import PosteriorNetwork
+from ..training import SOLVERS, Objective, Rows, TrainingOptions, e_step
 from ._labels import encode_labels
 from ._parameters import FlowMixtureParameters
 from ._pruning import prune
@@ -25,6 +26,7 @@ from ._start import first_responsibilities
 _FULL_BATCH = 512
 _SMALL_BATCH, _LARGE_BATCH = 256, 1024
 _NEIGHBOR_NOISE = 0.5
+_RAMP_SHARE = 20
 
 
 class FlowMixtureFit(FlowMixtureParameters):
@@ -152,29 +154,33 @@ class FlowMixtureFit(FlowMixtureParameters):
             None if resp is None else torch.as_tensor(resp, dtype=dtype, device=device),
         )
         neighbors, neighbor_scale = nearest_neighbors(X[training], data.codes[training], random_state)
-        options = self._training_options(len(training), neighbor_scale)
-        objective = self._objective(data.weight[training].sum())
+        options = self._training_options(len(training), neighbor_scale, continued)
         how = {
             "validation": rows[validation] if len(validation) else None,
             "neighbors": torch.as_tensor(neighbors, device=device),
             "generator": seeded_generator(random_state.randint(np.iinfo(np.int32).max), device),
         }
-        solve = partial(SOLVERS[self.solver], objective=objective, **how)
-        scores, self.converged_, history = solve(mixture.to(device), rows[training], options)
+        solve = partial(SOLVERS[self.solver], options=options, objective=self._objective(data.weight[training].sum()))
+        scores, self.converged_, history = solve(mixture.to(device), rows[training], **how)
         if self._prunes():
+            seed = random_state.randint(np.iinfo(np.int32).max)
             pruned, kept = prune(
                 mixture.restart(int(np.argmax(scores))),
                 rows[training],
                 options=options,
-                make_flows=partial(self._make_flows, n_features=X.shape[1], seed=random_state.randint(2**31 - 1)),
+                make_flows=partial(self._make_flows, n_features=X.shape[1], seed=seed),
                 concentration=self.weight_concentration_prior,
                 component_class=slot_class,
                 random_state=random_state,
                 **how,
             )
             if len(kept) < len(slot_class):
-                self._slots, mixture = self._slots[kept], pruned
-                scores, self.converged_, history = solve(mixture, rows[training].of_components(kept), options)
+                self._slots = self._slots[kept]
+                parts = (rows[training], how["validation"])
+                learned, how["validation"] = (e_step(pruned, part.of_components(kept))[1] for part in parts)
+                mixture = pruned
+                mixture.posterior = self._make_posterior(len(kept), X.shape[1], seed)
+                scores, self.converged_, history = solve(mixture.to(rows.x), learned, **how)
         self._keep_restart(mixture, int(np.argmax(scores)), scores, history)
         self._architecture = self._architecture_of(component_class)
 
@@ -183,6 +189,7 @@ class FlowMixtureFit(FlowMixtureParameters):
         return Objective(
             supervised_weight=self.supervised_weight,
             unlabelled_weight=self.unlabelled_weight,
+            consistency_weight=self.consistency_weight,
             log_weight_factor=0.0 if concentration is None else (concentration - 1) / n_rows,
         )
 
@@ -195,7 +202,8 @@ class FlowMixtureFit(FlowMixtureParameters):
         n_components, n_features = resp.shape[1], X.shape[1]
         flow, base = self._make_flows(n_components, n_features, seed)
         shared = make_shared_layers(self.flow, n_features, **self._sizes(seed)) if self.n_shared_layers else None
-        mixture = FlowMixture(flow, base, n_components, shared=shared).to(dtype)
+        posterior = self._make_posterior(n_components, n_features, seed)
+        mixture = FlowMixture(flow, base, n_components, shared=shared, posterior=posterior).to(dtype)
         mixture.initialize(torch.as_tensor(X, dtype=dtype), torch.as_tensor(resp * data.weight[:, None], dtype=dtype))
         self._set_weights(mixture)
         return mixture, resp
@@ -204,6 +212,13 @@ class FlowMixtureFit(FlowMixtureParameters):
         """Flows and base of components that nothing has been learned for."""
         flow = make_flow(self.flow, n_components, n_features, reg_covar=self.reg_covar, **self._sizes(seed))
         return flow, BASES[self.base](n_components, n_features)
+
+    def _make_posterior(self, n_components, n_features, seed):
+        if self.posterior == "exact":
+            return None
+        sizes = tuple(self.hidden_layer_sizes)
+        generator = seeded_generator(seed, "cpu")
+        return PosteriorNetwork(n_features, n_components, hidden_layer_sizes=sizes, generator=generator)
 
     def _sizes(self, seed):
         return {
@@ -236,6 +251,7 @@ class FlowMixtureFit(FlowMixtureParameters):
             "n_shared_layers": self.n_shared_layers,
             "hidden_layer_sizes": tuple(self.hidden_layer_sizes),
             "base": self.base,
+            "posterior": self.posterior,
         }
 
     def _check_continuation(self, component_class):
@@ -247,12 +263,14 @@ class FlowMixtureFit(FlowMixtureParameters):
                 f"it has {self._architecture}."
             )
 
-    def _training_options(self, n_rows, neighbor_scale):
+    def _training_options(self, n_rows, neighbor_scale, continued):
         batch_size = self.batch_size
         if batch_size == "auto":
             batch_size = n_rows if n_rows <= _FULL_BATCH else min(max(_SMALL_BATCH, n_rows // 32), _LARGE_BATCH)
+        ramps = not continued and (self.posterior == "amortized" or self.consistency_weight > 0)
         return TrainingOptions(
             max_iter=self.max_iter,
+            ramp_iter=-(-self.max_iter // _RAMP_SHARE) if ramps else 0,
             batch_size=batch_size,
             learning_rate=self.learning_rate_init,
             alpha=self.alpha,

@@ -41,6 +41,7 @@ def prune(mixture, rows, validation, options, *, make_flows, concentration, comp
     Returns
     -------
     mixture : FlowMixture
+        With the exact posterior.
     kept : int ndarray
         The given mixture's components that its components stand for.
     """
@@ -96,7 +97,7 @@ def _train_merged(mixture, groups, rows, validation, options, make_flows, how):
 @torch.no_grad()
 def _shares(mixture, groups, rows):
     """Rows as they come from the shared layers, each with its probability of every group."""
-    resp = mixture.log_resp(rows.x).exp()
+    resp = mixture.log_joint(rows.x).softmax(1)
     resp = torch.stack([resp[:, group].sum(1) for group in groups], 1)[:, :, None]
     x = rows.x if mixture.shared is None else mixture.shared(rows.x[None])[0].squeeze(0)
     return replace(rows, x=x, resp=resp, allowed=None)

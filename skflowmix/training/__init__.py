@@ -1,8 +1,17 @@
 """Fitting a mixture of flows: objectives, the loop, solvers, and what they report."""
 
+from .em import e_step
 from .history import History
 from .loop import Rows, TrainingOptions, train
-from .objectives import Objective, assigned_loss, assigned_objective, mixture_loss
+from .objectives import (
+    Objective,
+    assigned_loss,
+    assigned_objective,
+    assigned_posterior,
+    consistency_loss,
+    elbo_loss,
+    mixture_loss,
+)
 from .solvers import SOLVERS
 
 __all__ = [
@@ -13,6 +22,10 @@ __all__ = [
     "TrainingOptions",
     "assigned_loss",
     "assigned_objective",
+    "assigned_posterior",
+    "consistency_loss",
+    "e_step",
+    "elbo_loss",
     "mixture_loss",
     "train",
 ]

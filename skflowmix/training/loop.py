@@ -33,19 +33,22 @@ class Rows:
         Components that each row's label allows.
     resp : Tensor of shape (N, R, K), or None
         Responsibilities of the components for the rows, where a loss takes them as given.
+    view : Tensor of shape (N, D), or None
+        The rows with other noise, where a loss compares the two.
     """
 
     x: torch.Tensor
     weight: torch.Tensor
     allowed: torch.Tensor | None = None
     resp: torch.Tensor | None = None
+    view: torch.Tensor | None = None
 
     def __len__(self):
         return len(self.x)
 
     def __getitem__(self, index):
-        allowed, resp = (None if column is None else column[index] for column in (self.allowed, self.resp))
-        return Rows(self.x[index], self.weight[index], allowed, resp)
+        optional = (None if column is None else column[index] for column in (self.allowed, self.resp, self.view))
+        return Rows(self.x[index], self.weight[index], *optional)
 
     def of_components(self, components):
         """The same rows for a mixture of some of the components, as they are without a start."""
@@ -62,7 +65,8 @@ class TrainingOptions:
     max_iter : int
         Most iterations. An iteration is a pass over the rows, or several on small data.
     ramp_iter : int
-        Iterations over which the objective's `progress` goes from 0 to 1.
+        Iterations over which the objective's `progress` goes from 0 to 1. Where their scores miss terms that are
+        still to come, the last of their states is taken for the best so far, and none of them ends the fit.
     batch_size : int
         Rows of a step; the rows that are left over in a pass wait for the next one.
     learning_rate : float
@@ -106,7 +110,8 @@ def train(mixture, rows, options, *, objective=_LIKELIHOOD, validation=None, nei
     rows : Rows
     options : TrainingOptions
     objective : callable, default=Objective()
-        ``(mixture, rows, progress) -> loss``, Tensor of shape (R, N); see `objectives`.
+        ``(mixture, rows, progress) -> loss``, Tensor of shape (R, N); see `objectives`. Where it has an attribute
+        `needs_view` that is true, the rows of every step have a `view`.
     validation : Rows, default=None
         Rows that decide which state is the best and when to stop. None leaves that to the training score.
     neighbors : int Tensor of shape (N, M), default=None
@@ -153,6 +158,7 @@ class _Run:
     def __init__(self, mixture, rows, options, objective, validation, neighbors, generator):
         self.mixture, self.rows, self.options, self.objective = mixture, rows, options, objective
         self.validation, self.neighbors, self.generator = validation, neighbors, generator
+        self.needs_view = getattr(objective, "needs_view", False)
         self.history = History()
         self.iteration = 0
         self.table = ParameterTable(mixture, mixture.n_restarts)
@@ -200,7 +206,8 @@ class _Run:
 
     def _step(self, index):
         batch = self.rows[index]
-        batch = replace(batch, x=self._add_noise(batch.x, index))
+        view = self._add_noise(batch.x, index) if self.needs_view else None
+        batch = replace(batch, x=self._add_noise(batch.x, index), view=view)
         loss = self.objective(self.mixture, batch, self._progress()).mean(1)
         self.table.differentiate(loss.sum())
         finite = self.table.limit_gradient(_MAX_GRADIENT_NORM) & loss.detach().isfinite()
@@ -224,13 +231,19 @@ class _Run:
 
     def _keep_best(self, score, finite):
         """Save states that are better, count iterations since, and end or slow the restarts that are stuck."""
-        better = self.active & finite & (score > self.best_score)
-        enough = better & (score > self.best_score + self.options.tol)
+        rival = self.best_score if self._is_comparable() else torch.full_like(score, -torch.inf)
+        better = self.active & finite & (score > rival)
+        enough = better & (score > rival + self.options.tol)
         self.table.copy_rows(self.table.live_state, self.best_state, better)
         self.best_score = torch.where(better, score, self.best_score)
         self.idle = torch.where(enough, 0, self.idle + 1)
         stuck = self.active & (self.idle >= self.options.n_iter_no_change)
         self._slow_down(stuck)
+
+    def _is_comparable(self):
+        """Whether scores so far tell what the objective, ramped up, is going to be."""
+        scored_in_full = self.validation is not None and not self.needs_view
+        return scored_in_full or self.iteration > self.options.ramp_iter
 
     def _roll_back(self, failed):
         self.history.n_rollbacks += int(failed.sum())

@@ -7,9 +7,12 @@ second term, :math:`\log p(S \mid x) = \log p(x, S) - \log p(x)`, which makes fl
 repel each other where only the joint likelihood would let them overlap.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
+
+_FIRST_TEMPERATURE = 2.0
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Objective:
     ----------
     supervised_weight, unlabelled_weight : float
         As in `mixture_loss`.
+    consistency_weight : float
+        Weight at the end of `consistency_loss`, of rows that have a `view`.
     log_weight_factor : float
         What multiplies the sum of the log-weights in the objective of each row: for a symmetric Dirichlet prior,
         its parameter minus one, by the number of rows.
@@ -30,23 +35,50 @@ class Objective:
 
     supervised_weight: float = 1.0
     unlabelled_weight: float = 1.0
+    consistency_weight: float = 0.0
     log_weight_factor: float = 0.0
 
+    @property
+    def needs_view(self):
+        """Whether rows to learn from should have a `view`."""
+        return self.consistency_weight > 0
+
     def __call__(self, mixture, rows, progress=1.0):
-        loss = mixture_loss(
-            mixture.restart_log_joint(rows.x),
-            rows,
-            supervised_weight=self.supervised_weight,
-            unlabelled_weight=self.unlabelled_weight,
-        )
+        n_rows = len(rows)
+        x = rows.x if rows.view is None else torch.cat([rows.x, rows.view])
+        weights = {"supervised_weight": self.supervised_weight, "unlabelled_weight": self.unlabelled_weight}
+        if mixture.posterior is None:
+            logits = mixture.restart_log_joint(x)
+            loss = mixture_loss(logits[:, :n_rows], rows, **weights)
+        else:
+            logits = mixture.posterior(x, _temperature(progress))
+            loss = elbo_loss(mixture.restart_log_joint(rows.x), logits[:, :n_rows], rows, **weights)
         if self.log_weight_factor:
             loss = loss - self.log_weight_factor * mixture.log_weights().sum(-1, keepdim=True)
-        return loss
+        if rows.view is None:
+            return loss
+        log_resp = logits.log_softmax(-1)
+        disagreement = consistency_loss(log_resp[:, :n_rows], log_resp[:, n_rows:], rows)
+        return loss + self.consistency_weight * _ramp(progress) * disagreement
+
+
+def _temperature(progress):
+    return _FIRST_TEMPERATURE ** (1 - progress)
+
+
+def _ramp(progress):
+    """From nearly 0 to 1, as in Laine and Aila (2017), arXiv:1610.02242."""
+    return math.exp(-5 * (1 - progress) ** 2)
 
 
 def assigned_objective(mixture, rows, progress=1.0):
     """`assigned_loss` of a mixture, in the form that `train` takes."""
     return assigned_loss(mixture.restart_log_joint(rows.x), rows)
+
+
+def assigned_posterior(posterior, rows, progress=1.0):
+    """Cross-entropy of a posterior network to given responsibilities, in the form that `train` takes."""
+    return assigned_loss(posterior(rows.x), rows)
 
 
 def assigned_loss(log_joint, rows):
@@ -94,3 +126,55 @@ def mixture_loss(log_joint, rows, *, supervised_weight=1.0, unlabelled_weight=1.
     row_weight = torch.where(allowed.all(-1), weight * unlabelled_weight, weight)
     log_label_given_row = log_prob_label - log_prob
     return -row_weight * log_prob_label - supervised_weight * weight * log_label_given_row
+
+
+def elbo_loss(log_joint, log_resp, rows, *, supervised_weight=1.0, unlabelled_weight=1.0):
+    r"""Negative weighted bound :math:`\sum_k q(k \mid x) [\log w_k + \log p(x \mid k) - \log q(k \mid x)]`.
+
+    Pires and Figueiredo (2020), arXiv:2009.00585. For a row whose component lies in a set :math:`S` the sum is over
+    it, with q normalised there, and :math:`\log q(S \mid x)` is the discriminative term. With the exact posterior in
+    the place of q this is `mixture_loss`.
+
+    Parameters
+    ----------
+    log_joint : Tensor of shape (R, N, K)
+    log_resp : Tensor of shape (R, N, K)
+        Logarithms of q.
+    rows : Rows
+        Their `weight` and `allowed` are used.
+    supervised_weight, unlabelled_weight : float, default=1.0
+        As in `mixture_loss`.
+
+    Returns
+    -------
+    Tensor of shape (R, N)
+        Loss of each row, in nats.
+    """
+    weight, allowed = rows.weight, rows.allowed
+    if allowed is None:
+        return -weight * unlabelled_weight * (log_resp.exp() * (log_joint - log_resp)).sum(-1)
+    log_resp = log_resp.masked_fill(~allowed, -torch.inf)
+    log_label_given_row = log_resp.logsumexp(-1)
+    log_resp = log_resp - log_label_given_row[..., None]
+    gap = (log_joint - log_resp).masked_fill(~allowed, 0)
+    bound = (log_resp.exp() * gap).sum(-1)
+    row_weight = torch.where(allowed.all(-1), weight * unlabelled_weight, weight)
+    return -row_weight * bound - supervised_weight * weight * log_label_given_row
+
+
+def consistency_loss(log_resp, log_resp_view, rows):
+    """Squared distance of the assignments of rows and of their views.
+
+    Laine and Aila (2017), arXiv:1610.02242. It is bounded, so that no row outweighs the likelihood.
+
+    Parameters
+    ----------
+    log_resp, log_resp_view : Tensor of shape (R, N, K)
+    rows : Rows
+        Their `weight` is used.
+
+    Returns
+    -------
+    Tensor of shape (R, N)
+    """
+    return rows.weight * (log_resp.exp() - log_resp_view.exp()).square().sum(-1)

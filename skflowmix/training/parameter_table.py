@@ -54,8 +54,9 @@ class ParameterTable:
         return restarts
 
     def differentiate(self, loss):
-        """Write the gradients of a scalar Tensor into the tables."""
-        flat = iter(torch.autograd.grad(loss, [p for parameters in self.columns for p in parameters]))
+        """Write the gradients of a scalar Tensor into the tables, zeros for parameters that it does not depend on."""
+        everything = [p for parameters in self.columns for p in parameters]
+        flat = iter(torch.autograd.grad(loss, everything, allow_unused=True, materialize_grads=True))
         for parameters, table in zip(self.columns, self.gradients, strict=True):
             columns = [next(flat).flatten(1) for _ in parameters]
             torch.cat(columns, 1, out=table.view(len(parameters[0]), -1))

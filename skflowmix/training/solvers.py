@@ -6,13 +6,15 @@ from functools import partial
 
 from .em import by_em, most_probable
 from .loop import train
-from .objectives import assigned_objective
+from .objectives import assigned_objective, assigned_posterior
 
 
 def by_gradient(mixture, rows, options, *, objective, **how):
     """Let each component learn the rows that the start gave it, then all of them compete for the rows.
 
-    A flow that starts as the Gaussian of a ring would, in open competition, lose it before it has its shape.
+    A flow that starts as the Gaussian of a ring would, in open competition, lose it before it has its shape. A
+    posterior network learns the start's assignments too, so that the flows do not learn its first mistakes; that is
+    quick, also after Ctrl-C, and its iterations are not counted.
 
     Parameters
     ----------
@@ -34,8 +36,11 @@ def by_gradient(mixture, rows, options, *, objective, **how):
     """
     warm_up = None
     if rows.resp is not None and mixture.n_components > 1:
-        alone = replace(options, max_iter=options.max_iter // 2, n_step_sizes=1)
+        alone = replace(options, max_iter=options.max_iter // 2, ramp_iter=0, n_step_sizes=1)
         _, _, warm_up = train(mixture, rows, alone, objective=assigned_objective, **how)
+        if mixture.posterior is not None:
+            _, _, lesson = train(mixture.posterior, rows, alone, objective=assigned_posterior, **how)
+            warm_up.interrupted |= lesson.interrupted
         n_left = 0 if warm_up.interrupted else options.max_iter - len(warm_up.training_score)
         options = replace(options, max_iter=n_left)
     score, converged, history = train(mixture, rows, options, objective=objective, **how)
