@@ -1,19 +1,20 @@
 """The parts of the docstrings that the estimators share."""
 
 _PARAMETERS = """\
-flow : str, default="nsf"
+flow : str or list of str, default="nsf"
         Architecture of each component, all of which start with an affine map. "affine": nothing more, so that each
         component is one Gaussian. Without networks: "planar" and "radial", one bend along a plane or
         around a point for each layer (arXiv:1505.05770), and "prelu", bends along D planes (arXiv:1502.01852).
         Couplings, equally fast both ways: "nice" (arXiv:1410.8516), "realnvp" (arXiv:1605.08803), "glow"
         (arXiv:1807.03039), "nsf" (splines, arXiv:1906.04032). Autoregressive layers: "maf" (arXiv:1705.07057) and
         "nsf-ar" (splines) sample slowly where there are many features, "iaf" (arXiv:1606.04934) trains slowly there.
+        A list names the flow of each component.
     n_layers : int, default=4
         Layers of each component after the affine map.
     hidden_layer_sizes : tuple of int, default=(32, 32)
         Units in the hidden layers of each layer's conditioner.
     n_shared_layers : int, default=0
-        Layers that all components share. Only 0 so far.
+        How many of the layers, from the data's side on, are one for all components; the affine map comes after them.
     base : {"logistic", "normal", "student_t", "uniform"}, default="normal"
         Latent density; "student_t" learns its degrees of freedom and gives heavy tails, "uniform" is flat in a box
         with soft walls.
@@ -32,8 +33,11 @@ flow : str, default="nsf"
         Whether the mixture weights are learned. If not, they stay at `weights_init`, or else all equal.
     weights_init : array-like of shape (n_components,), default=None
         First mixture weights, positive. None takes the shares of the first responsibilities.
-    weight_concentration_prior : None, default=None
-        Dirichlet prior of the weights. Only None so far.
+    weight_concentration_prior : float, default=None
+        Parameter of a symmetric Dirichlet prior of the weights; None takes them as they maximise the likelihood. Above
+        one it draws them together. Below one it removes components that are not needed: those that cut up a cluster
+        without a valley of the density between them become one where held-out rows are described as well. Their
+        `weights_` are zero, the other components keep their numbers.
     init_params : str, callable or array-like of shape (n_samples, n_components), default="auto"
         One of "auto", "gmm", "k-means++", "kmeans", "random", "random_from_data", "spectral".
         First responsibilities, which settle the clusters that are found. "auto" makes a few partitions of different
@@ -51,7 +55,7 @@ flow : str, default="nsf"
         Weight of log p(x) of the unlabelled rows.
     consistency_weight : float, default=0
         Weight of the squared distance between the probabilities of the components given a row and given the row moved
-        part of the way to a neighbour (arXiv:1610.02242). It keeps borders out of dense regions.
+        part of the way to a neighbour (arXiv:1610.02242).
     max_iter : int, default=200
         Most iterations; at most half of them are the warm-up. An iteration is a pass over the rows, or several where
         that were fewer than ten steps. With "em" and "hard-em" these are the iterations of all M-steps together.
@@ -85,9 +89,9 @@ flow : str, default="nsf"
 
 _ATTRIBUTES = """\
 n_components_ : int
-        Number of components of the mixture.
-    weights_ : ndarray of shape (n_components_,)
-        Mixture weights.
+        Number of components of the mixture, without those that a sparse prior removed.
+    weights_ : ndarray
+        Mixture weights, zero for components that a sparse prior removed.
     classes_ : ndarray of shape (n_classes,)
         Sorted labels seen in y, but for -1. Empty without labels.
     mixture_ : FlowMixture

@@ -241,9 +241,9 @@ class _Run:
         self._slow_down(stuck)
 
     def _is_comparable(self):
-        """Whether scores so far tell what the objective, ramped up, is going to be."""
+        """Whether scores so far are of the same objective, ramped up, and of rows with the same noise."""
         scored_in_full = self.validation is not None and not self.needs_view
-        return scored_in_full or self.iteration > self.options.ramp_iter
+        return scored_in_full or self.iteration > max(self.options.ramp_iter, 1)
 
     def _roll_back(self, failed):
         self.history.n_rollbacks += int(failed.sum())
