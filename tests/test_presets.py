@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skflowmix import FlowMixtureDensity
+from skflowmix import FlowMixtureClustering, FlowMixtureDensity
 from skflowmix.bases import BASES
 from skflowmix.flows import PRESETS
 
@@ -21,3 +21,19 @@ def test_every_part_fits_samples_and_scores(parts, n_features):
     assert rows.shape == (20, n_features)
     assert np.isfinite(rows).all()
     assert np.isfinite(model.score_samples(np.concatenate([X, rows, 1e3 * X]))).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("estimator", [FlowMixtureClustering, FlowMixtureDensity])
+@pytest.mark.parametrize("flow", PRESETS)
+@pytest.mark.filterwarnings("ignore:The fit still improved")
+def test_fitted_density_integrates_to_one_in_the_plane(flow, estimator, dtype, device):
+    X = np.random.RandomState(0).standard_normal((120, 2)) * [1, 0.5]
+    X[60:, 1] += 3 + X[60:, 0] ** 2
+    settings = {"hidden_layer_sizes": (8,), "n_layers": 3, "init_params": "kmeans", "max_iter": 30, "random_state": 0}
+    model = estimator(2, flow=flow, dtype=dtype, device=device, **settings).fit(X)
+    low, high = X.min(0) - 8 * X.std(0), X.max(0) + 8 * X.std(0)
+    axes = [np.linspace(a, b, 300) for a, b in zip(low, high, strict=True)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
+    density = np.exp(model.score_samples(points)).reshape(300, 300)
+    assert np.trapezoid(np.trapezoid(density, axes[1]), axes[0]) == pytest.approx(1, abs=0.01)
