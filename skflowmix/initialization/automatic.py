@@ -31,7 +31,7 @@ def automatic(X, n_components, weight, random_state):
         size = max(_MAX_ROWS, min(len(X), 10 * n_components))
         rows = np.sort(random_state.choice(len(X), size, replace=False, p=weight / weight.sum()))
         weight = np.ones(len(X))
-    labels = _best_partition(_reduce(X[rows], random_state), n_components, weight[rows], random_state)
+    labels = _best_partition(reduce_features(X[rows], random_state), n_components, weight[rows], random_state)
     if len(rows) < len(X):
         near = KNeighborsClassifier(_N_NEIGHBORS, weights="distance").fit(X[rows], labels)
         chosen, labels = labels, near.predict(X)
@@ -39,7 +39,7 @@ def automatic(X, n_components, weight, random_state):
     return one_hot(labels, n_components)
 
 
-def _reduce(X, random_state):
+def reduce_features(X, random_state):
     """Leading principal components of wide data."""
     n_components = min(_MAX_FEATURES, len(X))
     if X.shape[1] <= n_components:

@@ -18,7 +18,7 @@ import warnings
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from .automatic import automatic, candidates
+from .automatic import automatic, candidates, reduce_features
 from .evidence import describe
 from .reachability import spanning_tree
 
@@ -45,10 +45,10 @@ def choose_n_components(X, weight, random_state, *, max_components=20):
     n_components : int
         K.
     scores : dict of int to float
-        For each number of clusters the score of its best partition: 0 for one cluster, missing where no view finds
-        so many.
+        For each number of clusters that was tried the score of its best partition; 0 for one cluster.
     """
-    scores = _scores(*_sample(X, weight, random_state), random_state, max_components)
+    rows, row_weight = _sample(X, weight, random_state)
+    scores = _scores(reduce_features(rows, random_state), row_weight, random_state, max_components)
     n_components = max(scores, key=scores.__getitem__)
     if n_components == 1:
         return np.ones((len(X), 1)), 1, scores
