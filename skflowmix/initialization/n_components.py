@@ -48,7 +48,7 @@ def choose_n_components(X, weight, random_state, *, max_components=20):
         For each number of clusters that was tried the score of its best partition; 0 for one cluster.
     """
     rows, row_weight = _sample(X, weight, random_state)
-    scores = _scores(reduce_features(rows, random_state), row_weight, random_state, max_components)
+    scores = _scores(rows, row_weight, random_state, max_components)
     n_components = max(scores, key=scores.__getitem__)
     if n_components == 1:
         return np.ones((len(X), 1)), 1, scores
@@ -69,6 +69,7 @@ def _scores(X, weight, random_state, max_components):
         return scores
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
+        X = reduce_features(X, random_state)
         density, _ = describe(X, weight, random_state.randint(np.iinfo(np.int32).max), max_parts=_MAX_PARTS)
         edges, sparsity = spanning_tree(X), -density.log_prob(X)
         neighbors = NearestNeighbors(n_neighbors=_N_NEIGHBORS).fit(X).kneighbors(return_distance=False)
