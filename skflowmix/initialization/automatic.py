@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from .evidence import partition_cost
 from .gaussian import fit_gaussians
-from .reachability import reachability_cut
+from .reachability import reachability_cut, spanning_tree
 from .seeds import one_hot
 from .spectral import spectral
 
@@ -31,7 +31,7 @@ def automatic(X, n_components, weight, random_state):
         size = max(_MAX_ROWS, min(len(X), 10 * n_components))
         rows = np.sort(random_state.choice(len(X), size, replace=False, p=weight / weight.sum()))
         weight = np.ones(len(X))
-    labels = _best_partition(_reduce(X[rows], random_state), n_components, weight[rows], random_state)
+    labels = _best_partition(reduce_features(X[rows], random_state), n_components, weight[rows], random_state)
     if len(rows) < len(X):
         near = KNeighborsClassifier(_N_NEIGHBORS, weights="distance").fit(X[rows], labels)
         chosen, labels = labels, near.predict(X)
@@ -39,7 +39,7 @@ def automatic(X, n_components, weight, random_state):
     return one_hot(labels, n_components)
 
 
-def _reduce(X, random_state):
+def reduce_features(X, random_state):
     """Leading principal components of wide data."""
     n_components = min(_MAX_FEATURES, len(X))
     if X.shape[1] <= n_components:
@@ -54,12 +54,12 @@ def _best_partition(X, n_clusters, weight, random_state):
     seed = random_state.randint(np.iinfo(np.int32).max)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
-        found = _candidates(X, n_clusters, weight, random_state)
+        found = candidates(X, n_clusters, weight, spanning_tree(X), random_state)
         costs = [partition_cost(X, labels, weight, seed) for labels in found]
     return found[int(np.argmin(np.nan_to_num(costs, nan=np.inf)))]
 
 
-def _candidates(X, n_clusters, weight, random_state):
+def candidates(X, n_clusters, weight, edges, random_state):
     """Partitions into exactly so many clusters; k-means alone where no other view finds as many."""
     starts = [
         KMeans(n_clusters, n_init=1, random_state=random_state).fit(X, sample_weight=weight).labels_ for _ in range(3)
@@ -72,7 +72,7 @@ def _candidates(X, n_clusters, weight, random_state):
         shrunk,
         _attempt(spectral, X, n_clusters, weight, random_state),
         _attempt(spectral, round_clusters, n_clusters, weight, random_state),
-        *(_attempt(reachability_cut, X, n_clusters, weight, fraction) for fraction in _SIZE_FRACTIONS),
+        *(_attempt(reachability_cut, edges, n_clusters, weight, fraction) for fraction in _SIZE_FRACTIONS),
     ]
     return [labels for labels in views if labels is not None and labels.max() + 1 == n_clusters] or starts[:1]
 

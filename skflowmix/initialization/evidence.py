@@ -44,7 +44,7 @@ def partition_cost(X, labels, weight, random_state):
     log_joint, n_parameters = np.empty((n, n_clusters)), n_clusters - 1
     for k in range(n_clusters):
         own = labels == k
-        fit, n_own = _describe(X[own], weight[own], random_state)
+        fit, n_own = describe(X[own], weight[own], random_state)
         log_joint[:, k] = fit.log_prob(X) + np.log(weight[own].sum() / n)
         n_parameters += n_own
     log_prob = logsumexp(log_joint, axis=1)
@@ -53,13 +53,13 @@ def partition_cost(X, labels, weight, random_state):
     return bic / d + _DOUBT_WEIGHT * doubt
 
 
-def _describe(X, weight, random_state):
-    """The Gaussian mixture of a cluster's rows with the lowest BIC, and its number of parameters."""
+def describe(X, weight, random_state, *, max_parts=_MAX_PARTS):
+    """The Gaussian mixture of some rows with the lowest BIC, and its number of parameters."""
     n, d = X.shape
     diagonal = n <= 2 * d
     n_each = 2 * d if diagonal else d + d * (d + 1) // 2
     fits, n_best, lowest = {}, 1, np.inf
-    for n_parts in range(1, _MAX_PARTS + 1):
+    for n_parts in range(1, max_parts + 1):
         too_few_rows = n < 2.5 * n_parts * (d + 1)
         if n_parts > 1 and (too_few_rows or n_parts > n_best + 2):
             break

@@ -7,16 +7,15 @@ from scipy.spatial.distance import pdist, squareform
 _CORE_NEIGHBOR = 4
 
 
-def reachability_cut(X, n_clusters, weight, fraction):
+def reachability_cut(edges, n_clusters, weight, fraction):
     """Cut the single linkage tree at the highest level that has enough clusters of sufficient size.
 
-    Distances are mutual reachabilities: the distance, or either row's distance to its fourth neighbour if that is
-    larger (Campello, Moulavi and Sander, 2013: HDBSCAN). Above the cut, small clusters go on joining others,
-    but two large ones stay apart.
+    Above the cut, small clusters go on joining others, but two large ones stay apart.
 
     Parameters
     ----------
-    X : ndarray of shape (N, D)
+    edges : list of N - 1 pairs of int
+        The rows' `spanning_tree`.
     n_clusters : int
         Number K of clusters wanted.
     weight : ndarray of shape (N,)
@@ -28,7 +27,6 @@ def reachability_cut(X, n_clusters, weight, fraction):
     int ndarray of shape (N,), or None
         Labels from 0 to K - 1. None where no level has exactly K large clusters.
     """
-    edges = spanning_tree(X)
     smallest = fraction * weight.sum() / n_clusters
     forest = _Forest(weight, smallest)
     n_large = [forest.join(a, b) for a, b in edges]
@@ -38,12 +36,16 @@ def reachability_cut(X, n_clusters, weight, fraction):
     forest = _Forest(weight, smallest)
     for level, (a, b) in enumerate(edges):
         forest.join(a, b, keep_apart=level > levels[-1])
-    roots = [forest.root(i) for i in range(len(X))]
+    roots = [forest.root(i) for i in range(len(weight))]
     return np.unique(roots, return_inverse=True)[1]
 
 
 def spanning_tree(X):
-    """Edges of the minimum spanning tree of mutual reachability, the shortest first, as pairs of indices."""
+    """Edges of the minimum spanning tree of mutual reachability, the shortest first, as pairs of indices.
+
+    Mutual reachability is the distance of two rows, or either row's distance to its fourth neighbour if that is
+    larger (Campello, Moulavi and Sander, 2013: HDBSCAN).
+    """
     distances = squareform(pdist(X))
     core = np.partition(distances, min(_CORE_NEIGHBOR, len(X) - 1), axis=1)[:, min(_CORE_NEIGHBOR, len(X) - 1)]
     reach = np.maximum(np.maximum(distances, core), core[:, None])

@@ -1,0 +1,122 @@
+r"""How many clusters there are: as many as valleys of the density set apart.
+
+Likelihood does not say it: two clusters described by four Gaussians each are as likely as one described by eight.
+A cluster is here a hill of the density (Hartigan, 1975, Clustering Algorithms; Hennig, 2010, Methods for merging
+Gaussian mixture components, Advances in Data Analysis and Classification 4). A partition that follows the valleys
+has sparse rows along its borders; one that cuts through a hill has rows there that are as dense as any. So a border
+between two clusters is judged by its *depth*, the chance that one of its rows is sparser than a row from within
+either cluster, and a cluster by its shallowest border. Of all partitions, the one with the highest
+
+.. math:: \sum_k (\text{depth}_k - .7)
+
+says how many clusters there are; it is one where none is positive. A plain has depth one half, but the views look
+for borders among sparse rows: at .65 one of 24 simulated hills and plains was split, at .7 none (docs/benchmarks.md).
+"""
+
+import warnings
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from .automatic import automatic, candidates, reduce_features
+from .evidence import describe
+from .reachability import spanning_tree
+
+_MAX_ROWS = 1000
+_N_NEIGHBORS = 7
+_MAX_PARTS = 30
+_CHANCE_DEPTH = 0.7
+
+
+def choose_n_components(X, weight, random_state, *, max_components=20):
+    """The number of clusters, and the `auto` start with so many.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D)
+        Distinct, standardised rows.
+    weight : ndarray of shape (N,)
+    random_state : RandomState
+    max_components : int, default=20
+
+    Returns
+    -------
+    resp : ndarray of shape (N, K)
+    n_components : int
+        K.
+    scores : dict of int to float
+        For each number of clusters that was tried the score of its best partition; 0 for one cluster.
+    """
+    rows, row_weight = _sample(X, weight, random_state)
+    scores = _scores(rows, row_weight, random_state, max_components)
+    n_components = max(scores, key=scores.__getitem__)
+    if n_components == 1:
+        return np.ones((len(X), 1)), 1, scores
+    return automatic(X, n_components, weight, random_state), n_components, scores
+
+
+def _sample(X, weight, random_state):
+    if len(X) <= _MAX_ROWS:
+        return X, weight / weight.mean()
+    rows = random_state.choice(len(X), _MAX_ROWS, replace=False, p=weight / weight.sum())
+    return X[np.sort(rows)], np.ones(_MAX_ROWS)
+
+
+def _scores(X, weight, random_state, max_components):
+    scores = {1: 0.0}
+    largest = min(max_components, len(X) // _N_NEIGHBORS)
+    if largest < 2:
+        return scores
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
+        X = reduce_features(X, random_state)
+        density, _ = describe(X, weight, random_state.randint(np.iinfo(np.int32).max), max_parts=_MAX_PARTS)
+        edges, sparsity = spanning_tree(X), -density.log_prob(X)
+        neighbors = NearestNeighbors(n_neighbors=_N_NEIGHBORS).fit(X).kneighbors(return_distance=False)
+        for n_clusters in range(2, largest + 1):
+            scores[n_clusters] = max(
+                (border_depths(labels, sparsity, neighbors) - _CHANCE_DEPTH).sum()
+                for labels in candidates(X, n_clusters, weight, edges, random_state)
+            )
+    return scores
+
+
+def border_depths(labels, sparsity, neighbors):
+    """Depth of each cluster's shallowest border.
+
+    Parameters
+    ----------
+    labels : int ndarray of shape (N,)
+    sparsity : ndarray of shape (N,)
+        Any decreasing function of the density.
+    neighbors : int ndarray of shape (N, n_neighbors)
+        Indices of each row's nearest rows.
+
+    Returns
+    -------
+    ndarray of shape (K,)
+        From 0 to 1: 1 for a cluster whose rows are no neighbours of others', 0 for one that is all border and for
+        those that it touches.
+    """
+    n_clusters = labels.max() + 1
+    row, _ = crossing = np.nonzero(labels[neighbors] != labels[:, None])
+    other = neighbors[crossing]
+    within = np.ones(len(labels), dtype=bool)
+    within[row] = within[other] = False
+    inner = [np.sort(sparsity[within & (labels == k)]) for k in range(n_clusters)]
+    low, high = np.minimum(labels[row], labels[other]), np.maximum(labels[row], labels[other])
+    depths, pair = np.ones(n_clusters), low * n_clusters + high
+    for code in np.unique(pair):
+        border = sparsity[np.union1d(row[pair == code], other[pair == code])]
+        pair_of_clusters = list(divmod(code, n_clusters))
+        depth = min(_chance_above(border, inner[k]) for k in pair_of_clusters)
+        depths[pair_of_clusters] = np.minimum(depths[pair_of_clusters], depth)
+    return depths
+
+
+def _chance_above(values, ordered):
+    """The chance that one of the values is above one of the others, ties counting half."""
+    if not len(ordered):
+        return 0.0
+    ranks = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    return ranks.mean() / (2 * len(ordered))
