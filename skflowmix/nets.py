@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 _FEW = 16
-_CACHE_BYTES = 2**20
 
 
 class MLP(nn.Module):
@@ -99,49 +98,35 @@ def autoregressive_masks(order, hidden_layer_sizes, n_parameters):
 
 
 class _Perceptrons(torch.autograd.Function):
-    """The layers of `MLP` with a backward pass by hand, which reuses memory and skips autograd's book-keeping.
-
-    On the CPU, some components at a time go through all layers, so few that their units stay in the cache.
-    """
+    """The layers of `MLP` with a backward pass by hand, which reuses memory and skips autograd's book-keeping."""
 
     @staticmethod
     def forward(ctx, x, *parameters):
-        ctx.n_layers = len(parameters) // 2
-        ctx.tile_size = _tile_size(x, parameters[: ctx.n_layers])
-        saved, outputs = [], []
-        for x_tile, *tile in _tiles((x, *parameters), ctx.tile_size):
-            weights, biases = tile[: ctx.n_layers], tile[ctx.n_layers :]
-            inputs = [x_tile]
-            for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-                inputs.append((weight @ inputs[-1]).add_(bias).relu_())
-            saved += [*inputs, *weights]
-            outputs.append((weights[-1] @ inputs[-1]).add_(biases[-1]))
-        ctx.save_for_backward(*saved)
-        return _join(outputs)
+        n_layers = len(parameters) // 2
+        weights, biases = parameters[:n_layers], parameters[n_layers:]
+        inputs = [x]
+        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+            inputs.append((weight @ inputs[-1]).add_(bias).relu_())
+        ctx.save_for_backward(*inputs, *weights)
+        return (weights[-1] @ inputs[-1]).add_(biases[-1])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
-        saved = iter(ctx.saved_tensors)
-        by_tile = []
-        for (tile,) in _tiles((gradient,), ctx.tile_size):
-            inputs, weights = ([next(saved) for _ in range(ctx.n_layers)] for _ in range(2))
-            by_tile.append(_backward(tile, inputs, weights, ctx.needs_input_grad[0]))
-        return tuple(map(_join, zip(*by_tile, strict=True)))
-
-
-def _backward(gradient, inputs, weights, needs_x):
-    """Gradients with respect to x (None if not needed), to each layer's weights, and to each layer's biases."""
-    weight_gradients, bias_gradients = [], []
-    for layer in reversed(range(len(weights))):
-        weight_gradients.append(_product_over_rows(gradient, inputs[layer]))
-        bias_gradients.append(gradient.sum(-1, keepdim=True))
-        if layer > 0:
+        n_layers = len(ctx.saved_tensors) // 2
+        inputs, weights = ctx.saved_tensors[:n_layers], ctx.saved_tensors[n_layers:]
+        weight_gradients, bias_gradients = [None] * n_layers, [None] * n_layers
+        gradient = gradient.contiguous()
+        for layer in reversed(range(n_layers)):
+            weight_gradients[layer] = _product_over_rows(gradient, inputs[layer])
+            bias_gradients[layer] = gradient.sum(-1, keepdim=True)
+            if layer == 0 and not ctx.needs_input_grad[0]:
+                return None, *weight_gradients, *bias_gradients
             gradient = weights[layer].mT @ gradient
-            # In place, this is several times faster than a product with the unit's sign.
-            torch.ops.aten.threshold_backward.grad_input(gradient, inputs[layer], 0, grad_input=gradient)
-    to_x = weights[0].mT @ gradient if needs_x else None
-    return to_x, *reversed(weight_gradients), *reversed(bias_gradients)
+            if layer > 0:
+                # In place, this is several times faster than a product with the unit's sign.
+                torch.ops.aten.threshold_backward.grad_input(gradient, inputs[layer], 0, grad_input=gradient)
+        return gradient, *weight_gradients, *bias_gradients
 
 
 def _product_over_rows(outputs, inputs):
@@ -149,24 +134,3 @@ def _product_over_rows(outputs, inputs):
     if inputs.shape[1] < _FEW:
         return (inputs @ outputs.mT).mT  # BLAS is up to four times faster with the few on the left.
     return outputs @ inputs.mT
-
-
-def _tile_size(x, weights):
-    """How many components go through the layers at a time."""
-    n_components, _, n_rows = x.shape
-    if x.is_cuda:
-        return n_components
-    widest = max(weight.shape[1] for weight in weights)
-    n_tiles = -(-n_components * widest * n_rows * x.element_size() // _CACHE_BYTES)
-    return -(-n_components // max(n_tiles, 1))
-
-
-def _tiles(tensors, size):
-    """Tuples of the tensors' tiles along the component axis."""
-    if size >= len(tensors[0]):
-        return [tensors]
-    return zip(*(tensor.split(size) for tensor in tensors), strict=True)
-
-
-def _join(tiles):
-    return tiles[0] if len(tiles) == 1 or tiles[0] is None else torch.cat(tiles)
