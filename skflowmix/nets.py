@@ -11,6 +11,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+_FEW = 16
+
 
 class MLP(nn.Module):
     """Multilayer perceptrons with rectified hidden units, one for each component.
@@ -116,11 +118,19 @@ class _Perceptrons(torch.autograd.Function):
         weight_gradients, bias_gradients = [None] * n_layers, [None] * n_layers
         gradient = gradient.contiguous()
         for layer in reversed(range(n_layers)):
-            weight_gradients[layer] = gradient @ inputs[layer].mT
+            weight_gradients[layer] = _product_over_rows(gradient, inputs[layer])
             bias_gradients[layer] = gradient.sum(-1, keepdim=True)
             if layer == 0 and not ctx.needs_input_grad[0]:
                 return None, *weight_gradients, *bias_gradients
             gradient = weights[layer].mT @ gradient
             if layer > 0:
-                gradient.mul_(inputs[layer].sign())
+                # In place, this is several times faster than a product with the unit's sign.
+                torch.ops.aten.threshold_backward.grad_input(gradient, inputs[layer], 0, grad_input=gradient)
         return gradient, *weight_gradients, *bias_gradients
+
+
+def _product_over_rows(outputs, inputs):
+    """Tensors of shape (C, n_out, N) and (C, n_in, N) -> Tensor of shape (C, n_out, n_in)."""
+    if inputs.shape[1] < _FEW:
+        return (inputs @ outputs.mT).mT  # BLAS is up to four times faster with the few on the left.
+    return outputs @ inputs.mT

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from torch.nn.functional import hardshrink
 
 _FIRST_TEMPERATURE = 2.0
 
@@ -48,11 +49,11 @@ class Objective:
         x = rows.x if rows.view is None else torch.cat([rows.x, rows.view])
         weights = {"supervised_weight": self.supervised_weight, "unlabelled_weight": self.unlabelled_weight}
         if mixture.posterior is None:
-            logits = mixture.restart_log_joint(x)
+            logits = _guard(mixture.restart_log_joint(x))
             loss = mixture_loss(logits[:, :n_rows], rows, **weights)
         else:
-            logits = mixture.posterior(x, _temperature(progress))
-            loss = elbo_loss(mixture.restart_log_joint(rows.x), logits[:, :n_rows], rows, **weights)
+            logits = _guard(mixture.posterior(x, _temperature(progress)))
+            loss = elbo_loss(_guard(mixture.restart_log_joint(rows.x)), logits[:, :n_rows], rows, **weights)
         if self.log_weight_factor:
             loss = loss - self.log_weight_factor * mixture.log_weights().sum(-1, keepdim=True)
         if rows.view is None:
@@ -60,6 +61,21 @@ class Objective:
         log_resp = logits.log_softmax(-1)
         disagreement = consistency_loss(log_resp[:, :n_rows], log_resp[:, n_rows:], rows)
         return loss + self.consistency_weight * _ramp(progress) * disagreement
+
+
+def _guard(log_prob):
+    """The same Tensor, that lets no negligible gradient through to the parameters."""
+    if log_prob.requires_grad:
+        log_prob.register_hook(_drop_negligible)
+    return log_prob
+
+
+def _drop_negligible(gradient):
+    """Set to zero what is so small that its products are subnormal numbers, with which CPUs are many times slower.
+
+    Most of a gradient is: the posterior probabilities of the components that a row is far from.
+    """
+    return hardshrink(gradient, math.sqrt(torch.finfo(gradient.dtype).tiny))
 
 
 def _temperature(progress):
@@ -73,12 +89,12 @@ def _ramp(progress):
 
 def assigned_objective(mixture, rows, progress=1.0):
     """`assigned_loss` of a mixture, in the form that `train` takes."""
-    return assigned_loss(mixture.restart_log_joint(rows.x), rows)
+    return assigned_loss(_guard(mixture.restart_log_joint(rows.x)), rows)
 
 
 def assigned_posterior(posterior, rows, progress=1.0):
     """Cross-entropy of a posterior network to given responsibilities, in the form that `train` takes."""
-    return assigned_loss(posterior(rows.x), rows)
+    return assigned_loss(_guard(posterior(rows.x)), rows)
 
 
 def assigned_loss(log_joint, rows):

@@ -76,9 +76,9 @@ class ParameterTable:
         """
         norm = torch.stack([g.square().sum(1) for g in self.gradients]).sum(0).sqrt()
         finite = norm.isfinite()
-        scale = (max_norm / norm.clamp_min(max_norm))[:, None]
+        scale = torch.where(finite, max_norm / norm.clamp_min(max_norm), 0.0)[:, None]
         for gradient in self.gradients:
-            torch.where(finite[:, None], gradient * scale, gradient.new_zeros(()), out=gradient)
+            gradient.nan_to_num_(0, 0, 0).mul_(scale)
         return finite
 
     def state(self):

@@ -44,10 +44,17 @@ class Coupling(Transform):
         return self._couple(self.scalar_map.inverse, z)
 
     def _couple(self, scalar_map, value):
-        value = value.mT
-        kept = value[:, self.kept]
-        moved, log_slope = scalar_map(value[:, self.moved], self.conditioner(kept))
+        kept, moved = self._split(value.mT)
+        moved, log_slope = scalar_map(moved, self.conditioner(kept))
         return self._merge(kept, moved).mT, log_slope.sum(1)
+
+    def _split(self, value):
+        if self.order is None:
+            # Unlike two slices, a split has one backward step, which fills one tensor.
+            first, second = sorted((self.kept, self.moved), key=lambda part: part.stop)
+            parts = value.split((first.stop, second.stop - first.stop), 1)
+            return parts if first is self.kept else parts[::-1]
+        return value[:, self.kept], value[:, self.moved]
 
     def _merge(self, kept, moved):
         if self.order is None:

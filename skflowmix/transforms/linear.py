@@ -8,6 +8,7 @@ components of every scale and shape.
 """
 
 from abc import abstractmethod
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -36,12 +37,19 @@ def weighted_moments(x, weight):
     return mean, (share * centred).mT @ centred
 
 
+@lru_cache(maxsize=128)
+@torch.inference_mode(False)
+def _places_below_diagonal(n_features, device):
+    """Indices of the entries below the diagonal in a flattened matrix."""
+    rows, columns = torch.tril_indices(n_features, n_features, -1, device=device)
+    return rows * n_features + columns
+
+
 def _strict_lower(entries, n_features):
     """Matrices (C, D, D) that hold entries (C, D (D - 1) / 2) below the diagonal and zeros elsewhere."""
-    rows, columns = torch.tril_indices(n_features, n_features, -1, device=entries.device)
-    matrix = entries.new_zeros(len(entries), n_features, n_features)
-    matrix[:, rows, columns] = entries
-    return matrix
+    places = _places_below_diagonal(n_features, entries.device)
+    matrix = entries.new_zeros(len(entries), n_features * n_features)
+    return matrix.index_copy(1, places, entries).unflatten(1, (n_features, n_features))
 
 
 class _WhitenedAffine(Transform):

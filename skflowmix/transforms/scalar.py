@@ -79,12 +79,37 @@ class AffineMap(ScalarMap):
         return shift, soft_clamp(log_scale, self.max_log_scale)
 
     def forward(self, x, raw):
-        shift, log_scale = self._parameters(raw)
-        return torch.addcmul(shift, x, log_scale.exp()), log_scale
+        return _ScaleAndShift.apply(x, raw, self.max_log_scale)
 
     def inverse(self, z, raw):
         shift, log_scale = self._parameters(raw)
         return (z - shift) * (-log_scale).exp(), -log_scale
+
+
+class _ScaleAndShift(torch.autograd.Function):
+    r"""`AffineMap.forward` with its derivatives by hand.
+
+    The logarithm of the scale is :math:`\ell = b \tanh(r / b)` for a raw parameter r and the bound b. With gradients
+    :math:`\bar z` and :math:`\bar \ell`, r has the gradient :math:`(1 - \ell^2 / b^2) (x e^\ell \bar z + \bar \ell)`.
+    """
+
+    @staticmethod
+    def forward(ctx, x, raw, bound):
+        shift, raw_log_scale = raw.chunk(2, dim=1)
+        log_scale = (raw_log_scale / bound).tanh_().mul_(bound)
+        ctx.bound = bound
+        ctx.save_for_backward(x, log_scale)
+        return log_scale.exp().mul_(x).add_(shift), log_scale
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, to_z, to_log_scale):
+        x, log_scale = ctx.saved_tensors
+        to_x = log_scale.exp().mul_(to_z)
+        to_raw = torch.cat((to_z, torch.addcmul(to_log_scale, to_x, x)), 1)
+        to_raw_log_scale = to_raw[:, x.shape[1] :]
+        to_raw_log_scale.addcmul_(to_raw_log_scale * log_scale, log_scale, value=-1 / ctx.bound**2)
+        return to_x, to_raw, None
 
 
 class PReLUMap(ScalarMap):

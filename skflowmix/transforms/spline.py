@@ -39,35 +39,57 @@ class SplineMap(ScalarMap):
         self.n_parameters = 3 * n_bins - 1
 
     def _bins(self, raw, value, by_height):
-        """The bin of each value: left edge, width, bottom, height, slopes at both ends."""
-        raw = raw.unflatten(1, (self.n_parameters, value.shape[1]))
-        sizes, slopes = raw[:, : 2 * self.n_bins].unflatten(1, (2, self.n_bins)), raw[:, 2 * self.n_bins :]
-        shares = sizes.softmax(2) * (1 - _MIN_BIN * self.n_bins) + _MIN_BIN
-        ends = shares.cumsum(2)
-        inner_knots = ends[:, int(by_height), :-1].detach() * (2 * self.bound) - self.bound
-        index = (value[:, None] >= inner_knots).sum(1, keepdim=True)
+        """The bin that each value stands in.
 
-        of_both = index[:, None].expand(-1, 2, -1, -1, -1)
-        size = 2 * self.bound * shares.gather(2, of_both).squeeze(2)
-        start = 2 * self.bound * ends.gather(2, of_both).squeeze(2) - size - self.bound
+        Parameters
+        ----------
+        raw : Tensor of shape (C, P * D, N)
+        value : Tensor of shape (C, D, N)
+            In [-bound, bound].
+        by_height : bool
+            Whether the values are heights, z, rather than positions, x.
+
+        Returns
+        -------
+        start, size : Tensors of shape (C, 2, D, N)
+            The bin's edge and size, along x and along z.
+        slopes : Tensor of shape (C, 2, D, N)
+            At the bin's left and right end.
+        softmax : Tensor of shape (C, 2, n_bins, D, N)
+            What gives the sizes of all bins.
+        below : Tensor of shape (C, n_bins - 1, D, N)
+            One where a bin ends at or below the value, else zero.
+        index : int Tensor of shape (C, 1, D, N)
+        """
+        n_bins, least = self.n_bins, 2 * self.bound * _MIN_BIN
+        raw = raw.unflatten(1, (self.n_parameters, value.shape[1]))
+        softmax = raw[:, : 2 * n_bins].unflatten(1, (2, n_bins)).softmax(2)
+        reach = softmax[:, int(by_height), :-1].detach().cumsum(1)
+        knots_of_least = torch.arange(1, n_bins, dtype=raw.dtype, device=raw.device)[:, None, None] * least - self.bound
+        below = (value[:, None] >= torch.add(knots_of_least, reach, alpha=self._scale())).to(raw.dtype)
+        n_below = below.sum(1, keepdim=True)
+        index = n_below.long()
+
+        share_below = (below[:, None] * softmax[:, :, :-1]).sum(2)
+        start = torch.add(n_below * least - self.bound, share_below, alpha=self._scale())
+        share = softmax.gather(2, index[:, None].expand(-1, 2, -1, -1, -1)).squeeze(2)
         edge = torch.zeros_like(value[:, None])
-        at_ends = torch.cat([edge, slopes, edge], 1).gather(1, torch.cat([index, index + 1], 1))
-        d0, d1 = (softplus(at_ends + _SLOPE_ONE) + _MIN_SLOPE).unbind(1)
-        return start[:, 0], size[:, 0], start[:, 1], size[:, 1], d0, d1
+        at_ends = torch.cat([edge, raw[:, 2 * n_bins :], edge], 1).gather(1, torch.cat([index, index + 1], 1))
+        slopes = softplus(at_ends + _SLOPE_ONE) + _MIN_SLOPE
+        return start, share * self._scale() + least, slopes, softmax, below, index
+
+    def _scale(self):
+        """What the bins share, over the least width of each."""
+        return 2 * self.bound * (1 - _MIN_BIN * self.n_bins)
 
     def forward(self, x, raw):
-        inside = x.abs() < self.bound
-        clamped = x.clamp(-self.bound, self.bound)
-        x0, width, z0, height, d0, d1 = self._bins(raw, clamped, by_height=False)
-        theta = ((clamped - x0) / width).clamp(0, 1)
-        slope = height / width
-        z = z0 + height * _rise(theta, slope, d0, d1)
-        return torch.where(inside, z, x), torch.where(inside, _log_slope(theta, slope, d0, d1), 0.0)
+        return _SplineForward.apply(x, raw, self)
 
     def inverse(self, z, raw):
         inside = z.abs() < self.bound
         clamped = z.clamp(-self.bound, self.bound)
-        x0, width, z0, height, d0, d1 = self._bins(raw, clamped, by_height=True)
+        start, size, slopes, *_ = self._bins(raw, clamped, by_height=True)
+        (x0, z0), (width, height), (d0, d1) = start.unbind(1), size.unbind(1), slopes.unbind(1)
         slope = height / width
         rise = ((clamped - z0) / height).clamp(0, 1)
         bend = d0 + d1 - 2 * slope
@@ -80,16 +102,86 @@ class SplineMap(ScalarMap):
         theta = torch.where(b >= 0, -2 * c / (b + root).clamp_min(tiny), (root - b) / (2 * a).clamp_min(tiny))
         theta = theta.clamp(0, 1)
         x = x0 + width * theta
-        return torch.where(inside, x, z), torch.where(inside, -_log_slope(theta, slope, d0, d1), 0.0)
+        *_, numerator, denominator = _blends(theta, slope, d0, d1)
+        return torch.where(inside, x, z), torch.where(inside, -_log_slope(slope, numerator, denominator), 0.0)
+
+    def _to_raw(self, to_start, to_size, slopes, to_slopes, softmax, below, index):
+        """From gradients with respect to what `_bins` returned, to those with respect to the raw parameters."""
+        n_components, _, n_bins, *shape = softmax.shape
+        to_softmax = torch.zeros_like(softmax)
+        torch.mul(below[:, None], (to_start * self._scale())[:, :, None], out=to_softmax[:, :, :-1])
+        to_size = (to_size * self._scale())[:, :, None]
+        to_softmax.scatter_add_(2, index[:, None].expand_as(to_size), to_size)
+
+        # The slopes at both bounds are constants: one's place is overwritten by the sizes, the other's cut off.
+        raw = softmax.new_zeros(n_components, self.n_parameters + 1, *shape)
+        first = index + (2 * n_bins - 1)
+        raw.scatter_(1, torch.cat([first, first + 1], 1), -to_slopes * torch.expm1(_MIN_SLOPE - slopes))
+        weighted = to_softmax.mul_(softmax)
+        sizes = raw[:, : 2 * n_bins].unflatten(1, (2, n_bins))
+        torch.addcmul(weighted, softmax, weighted.sum(2, keepdim=True), value=-1, out=sizes)
+        return raw[:, :-1].flatten(1, 2)
 
 
-def _rise(theta, slope, d0, d1):
-    """Height reached in a bin, as a share of the bin's height."""
-    mixed = theta * (1 - theta)
-    return (slope * theta.square() + d0 * mixed) / (slope + (d0 + d1 - 2 * slope) * mixed)
+def _blends(theta, slope, d0, d1):
+    r"""The parts of Durkan's formulas as blends, all of them of positive numbers.
+
+    :math:`u = (1 - \theta) d_0 + \theta s`, :math:`v = (1 - \theta) s + \theta d_1`, the slope's numerator
+    :math:`M = (1 - \theta) u + \theta v` and the denominator :math:`B = (1 - \theta) v + \theta u`.
+    """
+    u, v = torch.lerp(d0, slope, theta), torch.lerp(slope, d1, theta)
+    return u, v, torch.lerp(u, v, theta), torch.lerp(v, u, theta)
 
 
-def _log_slope(theta, slope, d0, d1):
-    mixed = theta * (1 - theta)
-    numerator = d1 * theta.square() + 2 * slope * mixed + d0 * (1 - theta).square()
-    return 2 * slope.log() + numerator.log() - 2 * (slope + (d0 + d1 - 2 * slope) * mixed).log()
+def _log_slope(slope, numerator, denominator):
+    return (numerator * (slope / denominator).square()).log()
+
+
+class _SplineForward(torch.autograd.Function):
+    r"""`SplineMap.forward` with its derivatives by hand.
+
+    In terms of `_blends`, :math:`z = z_0 + h \theta u / B` and :math:`\log dz/dx = \log (M s^2 / B^2)`. `backward`
+    goes from both to M, B, u and v, on to :math:`\theta, s, d_0, d_1`, and from there to the bin.
+    """
+
+    @staticmethod
+    def forward(ctx, x, raw, spline):
+        inside = x.abs() < spline.bound
+        clamped = x.clamp(-spline.bound, spline.bound)
+        start, size, slopes, softmax, below, index = spline._bins(raw, clamped, by_height=False)
+        width, height = size.unbind(1)
+        theta = (clamped - start[:, 0]).div_(width).clamp_(0, 1)
+        slope = height / width
+        u, v, numerator, denominator = _blends(theta, slope, *slopes.unbind(1))
+        rise = (theta * u).div_(denominator)
+        z = torch.addcmul(start[:, 1], height, rise)
+        ctx.spline = spline
+        ctx.save_for_backward(
+            inside, theta, slope, u, v, numerator, denominator, rise, size, slopes, softmax, below, index
+        )
+        log_slope = _log_slope(slope, numerator, denominator)
+        return torch.where(inside, z, x), torch.where(inside, log_slope, 0.0)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, to_z, to_log_slope):
+        inside, theta, slope, u, v, numerator, denominator, rise, size, slopes, *bins = ctx.saved_tensors
+        (width, height), (d0, d1) = size.unbind(1), slopes.unbind(1)
+        to_z_inside, to_log_slope = torch.where(inside, to_z, 0.0), torch.where(inside, to_log_slope, 0.0)
+        twice = to_log_slope + to_log_slope
+        to_product = (to_z_inside * height).div_(denominator)  # of theta and u
+        minus_to_denominator = (twice / denominator).addcmul_(to_product, rise)
+        to_numerator = to_log_slope / numerator
+        to_u = torch.lerp(to_numerator, to_product - minus_to_denominator, theta)
+        to_v = torch.lerp(-minus_to_denominator, to_numerator, theta)
+        to_theta = (to_product * u).addcmul_(to_numerator + minus_to_denominator, v - u)
+        to_theta.addcmul_(to_u, slope - d0).addcmul_(to_v, d1 - slope)
+        to_slope = torch.lerp(to_v, to_u, theta).add_(twice.div_(slope))
+        to_slopes = torch.stack((torch.addcmul(to_u, to_u, theta, value=-1), to_v * theta), 1)
+
+        to_x = to_theta / width
+        to_width = (to_slope * slope).addcmul_(to_theta, theta).div_(width).neg_()
+        to_height = (to_slope / width).addcmul_(to_z_inside, rise)
+        to_start, to_size = torch.stack((-to_x, to_z_inside), 1), torch.stack((to_width, to_height), 1)
+        to_raw = ctx.spline._to_raw(to_start, to_size, slopes, to_slopes, *bins)
+        return torch.where(inside, to_x, to_z), to_raw, None
