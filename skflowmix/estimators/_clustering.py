@@ -1,9 +1,14 @@
 """Clustering by a mixture of flows."""
 
+import numpy as np
+import torch
 from sklearn.base import ClusterMixin
 
+from ..initialization.automatic import choose_partition
 from ._base import FlowMixtureBase
 from ._documentation import with_shared_documentation
+
+_MAX_ROWS = 3000
 
 
 @with_shared_documentation
@@ -62,6 +67,21 @@ class FlowMixtureClustering(ClusterMixin, FlowMixtureBase):
         super().fit(X, y, sample_weight)
         self.labels_ = self.predict(X)
         return self
+
+    def _best_state(self, states, scores, n_restarts, rows, random_state):
+        """The state whose partition has the best evidence, as among starts: likelihood does not tell clusters.
+
+        Where there are labels, or clusters cannot differ, the score decides.
+        """
+        if rows.allowed is not None or states.n_components == 1 or states.n_restarts == 1:
+            return super()._best_state(states, scores, n_restarts, rows, random_state)
+        chosen = np.arange(len(rows))
+        if len(rows) > _MAX_ROWS:
+            chosen = random_state.choice(len(rows), _MAX_ROWS, replace=False)
+        judged = rows[torch.as_tensor(chosen, device=rows.x.device)]
+        X, weight = judged.x.double().cpu().numpy(), judged.weight.double().cpu().numpy()
+        labels = [states.restart(i).log_resp(judged.x).argmax(1).cpu().numpy() for i in range(states.n_restarts)]
+        return choose_partition(X, labels, weight, random_state)
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """Fit the mixture; the component of each row. Parameters as in `fit`."""

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..bridge import resolve_device, seeded_generator
 from ..flows import PRESETS, make_flow, make_shared_layers
 from ..mixture import FlowMixture
 from ..posterior import PosteriorNetwork
-from ..training import SOLVERS, Objective, Rows, TrainingOptions, e_step
+from ..training import SOLVERS, History, Objective, Rows, TrainingOptions, e_step, evaluate
 from ._labels import encode_labels
 from ._parameters import FlowMixtureParameters
 from ._pruning import prune
@@ -27,6 +28,17 @@ _FULL_BATCH = 512
 _SMALL_BATCH, _LARGE_BATCH = 256, 1024
 _NEIGHBOR_NOISE = 0.5
 _RAMP_SHARE = 20
+
+
+@dataclass(frozen=True)
+class _State:
+    """A mixture of one restart, its score, the bounds of its restart, and how it was found."""
+
+    mixture: FlowMixture
+    score: float
+    bounds: list
+    converged: bool
+    history: History
 
 
 class FlowMixtureFit(FlowMixtureParameters):
@@ -160,12 +172,12 @@ class FlowMixtureFit(FlowMixtureParameters):
             "neighbors": torch.as_tensor(neighbors, device=device),
             "generator": seeded_generator(random_state.randint(np.iinfo(np.int32).max), device),
         }
-        solve = partial(SOLVERS[self.solver], options=options, objective=self._objective(data.weight[training].sum()))
-        scores, self.converged_, history = solve(mixture.to(device), rows[training], **how)
+        solve = partial(self._solve, options, self._objective(data.weight[training].sum()), random_state)
+        state = solve(mixture.to(device), rows[training], how)
         if self._prunes():
             seed = random_state.randint(np.iinfo(np.int32).max)
             pruned, kept = prune(
-                mixture.restart(int(np.argmax(scores))),
+                state.mixture,
                 rows[training],
                 options=options,
                 make_flows=partial(self._make_flows, n_features=X.shape[1], seed=seed),
@@ -178,11 +190,33 @@ class FlowMixtureFit(FlowMixtureParameters):
                 self._slots = self._slots[kept]
                 parts = (rows[training], how["validation"])
                 learned, how["validation"] = (e_step(pruned, part.of_components(kept))[1] for part in parts)
-                mixture = pruned
-                mixture.posterior = self._make_posterior(len(kept), X.shape[1], seed)
-                scores, self.converged_, history = solve(mixture.to(rows.x), learned, **how)
-        self._keep_restart(mixture, int(np.argmax(scores)), scores, history)
+                pruned.posterior = self._make_posterior(len(kept), X.shape[1], seed)
+                state = solve(pruned.to(rows.x), learned, how)
+        self._keep(state)
         self._architecture = self._architecture_of(component_class)
+
+    def _solve(self, options, objective, random_state, mixture, rows, how):
+        """Train a stack of restarts, and choose one of the states that they went through."""
+        early = []
+        scores, converged, history = SOLVERS[self.solver](
+            mixture,
+            rows,
+            options,
+            objective=objective,
+            after_warm_up=lambda mixture: early.append(copy.deepcopy(mixture)),
+            **how,
+        )
+        n_restarts = mixture.n_restarts
+        for mixture_then in early:
+            scores += evaluate(mixture_then, how["validation"] or rows, objective).tolist()
+        states = FlowMixture.stack([mixture, *early])
+        best = self._best_state(states, np.array(scores), n_restarts, rows, random_state)
+        bounds = [bound[best % n_restarts] for bound in history.bounds]
+        return _State(states.restart(best), scores[best], bounds, converged, history)
+
+    def _best_state(self, states, scores, n_restarts, rows, random_state):
+        """Index of a state: those at the end of each restart come first, after them those at the end of its warm-up."""
+        return int(np.argmax(scores[:n_restarts]))
 
     def _objective(self, n_rows):
         concentration = self.weight_concentration_prior
@@ -281,17 +315,16 @@ class FlowMixtureFit(FlowMixtureParameters):
             verbose=bool(self.verbose),
         )
 
-    def _keep_restart(self, mixture, best, scores, history):
-        """Set the fitted attributes from one of the restarts."""
-        self.mixture_ = mixture.restart(best).double()
+    def _keep(self, state):
+        """Set the fitted attributes."""
+        history, to_units_of_x = state.history, -np.log(self._scaler.scale_).sum()
+        self.mixture_ = state.mixture.double()
         self.weights_ = np.zeros(self.n_components_)
         self.weights_[self._slots] = self.mixture_.log_weights().exp().squeeze(0).detach().cpu().numpy()
         self.n_components_ = len(self._slots)
-        self.history_ = history
-        self.n_iter_ = history.n_iter
-        to_units_of_x = -np.log(self._scaler.scale_).sum()
-        self.lower_bound_ = scores[best] + to_units_of_x
-        self.lower_bounds_ = [score[best] + to_units_of_x for score in history.bounds]
+        self.history_, self.n_iter_, self.converged_ = history, history.n_iter, state.converged
+        self.lower_bound_ = state.score + to_units_of_x
+        self.lower_bounds_ = [bound + to_units_of_x for bound in state.bounds]
         if history.interrupted or (history.warm_up is not None and history.warm_up.interrupted):
             warnings.warn(
                 f"The fit was interrupted after {self.n_iter_} iterations; the best state so far is kept.",

@@ -51,12 +51,35 @@ def _best_partition(X, n_clusters, weight, random_state):
     if len(X) <= n_clusters + 1:
         return np.minimum(np.arange(len(X)), n_clusters - 1)
     weight = weight / weight.mean()
-    seed = random_state.randint(np.iinfo(np.int32).max)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
         found = candidates(X, n_clusters, weight, spanning_tree(X), random_state)
-        costs = [partition_cost(X, labels, weight, seed) for labels in found]
-    return found[int(np.argmin(np.nan_to_num(costs, nan=np.inf)))]
+    return found[choose_partition(X, found, weight, random_state)]
+
+
+def choose_partition(X, partitions, weight, random_state):
+    """Index of the partition with the most clusters, and among several of those the best evidence.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D)
+    partitions : list of int ndarray of shape (N,)
+    weight : ndarray of shape (N,)
+    random_state : RandomState
+
+    Returns
+    -------
+    int
+    """
+    seed = random_state.randint(np.iinfo(np.int32).max)
+    partitions = [np.unique(labels, return_inverse=True)[1] for labels in partitions]
+    n_clusters = [labels.max() + 1 for labels in partitions]
+    costs = np.full(len(partitions), np.inf)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fits of degenerate clusters are judged like the others
+        for i in np.flatnonzero(np.array(n_clusters) == max(n_clusters)):
+            costs[i] = partition_cost(X, partitions[i], weight / weight.mean(), seed)
+    return int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
 
 
 def candidates(X, n_clusters, weight, edges, random_state):

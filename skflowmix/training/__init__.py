@@ -2,7 +2,7 @@
 
 from .em import e_step
 from .history import History
-from .loop import Rows, TrainingOptions, train
+from .loop import Rows, TrainingOptions, evaluate, train
 from .objectives import (
     Objective,
     assigned_loss,
@@ -26,6 +26,7 @@ __all__ = [
     "consistency_loss",
     "e_step",
     "elbo_loss",
+    "evaluate",
     "mixture_loss",
     "train",
 ]

@@ -78,7 +78,7 @@ def _weigh_unlabelled(rows, unlabelled_weight):
     return replace(rows, resp=torch.where(unlabelled, rows.resp * unlabelled_weight, rows.resp))
 
 
-def by_em(mixture, rows, options, *, objective, assign=posterior, validation=None, neighbors=None, generator=None):
+def by_em(mixture, rows, options, *, objective, assign=posterior, after_warm_up=None, **how):
     """Assign the rows to components, let each component learn its rows, and so on by turns.
 
     The first M-step follows the responsibilities of the start, where there are any, until its components stop
@@ -95,8 +95,10 @@ def by_em(mixture, rows, options, *, objective, assign=posterior, validation=Non
         is concave, which is where the weights have a closed form.
     assign : callable, default=posterior
         As in `e_step`.
-    validation, neighbors, generator
-        As in `train`.
+    after_warm_up : callable, default=None
+        Called with the mixture as it is when the first M-step has ended.
+    **how
+        Further arguments of `train`.
 
     Returns
     -------
@@ -110,17 +112,19 @@ def by_em(mixture, rows, options, *, objective, assign=posterior, validation=Non
     """
     learn_weights = mixture.logits.requires_grad
     mixture.logits.requires_grad_(False)
-    how = {"validation": validation, "neighbors": neighbors, "generator": generator}
+    how = {"validation": None, "neighbors": None, "generator": None} | how
     try:
-        return _alternate(mixture, rows, options, objective, assign, learn_weights, how)
+        return _alternate(mixture, rows, options, objective, assign, learn_weights, after_warm_up, how)
     finally:
         mixture.logits.requires_grad_(learn_weights)
 
 
-def _alternate(mixture, rows, options, objective, assign, learn_weights, how):
+def _alternate(mixture, rows, options, objective, assign, learn_weights, after_warm_up, how):
     parts, warm_up = _independent_parts(mixture.eval()), None
     if rows.resp is not None and mixture.n_components > 1:
         warm_up = _follow_start(parts, rows, options, objective.unlabelled_weight, how)
+        if after_warm_up is not None:
+            after_warm_up(mixture)
         n_left = 0 if warm_up.interrupted else options.max_iter - len(warm_up.training_score)
         options = replace(options, max_iter=n_left)
     run = _Alternation(mixture, parts, rows, options, objective, assign, learn_weights, how)

@@ -9,7 +9,7 @@ from .loop import train
 from .objectives import assigned_objective, assigned_posterior
 
 
-def by_gradient(mixture, rows, options, *, objective, **how):
+def by_gradient(mixture, rows, options, *, objective, after_warm_up=None, **how):
     """Let each component learn the rows that the start gave it, then all of them compete for the rows.
 
     A flow that starts as the Gaussian of a ring would, in open competition, lose it before it has its shape. A
@@ -24,6 +24,8 @@ def by_gradient(mixture, rows, options, *, objective, **how):
     options : TrainingOptions
     objective : callable
         As in `train`.
+    after_warm_up : callable, default=None
+        Called with the mixture as it is then.
     **how
         Further arguments of `train`.
 
@@ -41,6 +43,8 @@ def by_gradient(mixture, rows, options, *, objective, **how):
         if mixture.posterior is not None:
             _, _, lesson = train(mixture.posterior, rows, alone, objective=assigned_posterior, **how)
             warm_up.interrupted |= lesson.interrupted
+        if after_warm_up is not None:
+            after_warm_up(mixture)
         n_left = 0 if warm_up.interrupted else options.max_iter - len(warm_up.training_score)
         options = replace(options, max_iter=n_left)
     score, converged, history = train(mixture, rows, options, objective=objective, **how)
