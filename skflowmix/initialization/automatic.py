@@ -2,7 +2,8 @@
 
 They are different views of what a cluster is: a piece of the density cut off by a gap (`reachability`), a piece
 of the graph of neighbours (`spectral`, in the given coordinates and in those in which the average cluster is
-round), an ellipsoid (`gaussian`, with tied covariances and with covariances drawn to their mean).
+round), an ellipsoid (`gaussian`, with tied covariances, with covariances drawn to their mean, and free), a ball
+(k-means).
 """
 
 import warnings
@@ -83,16 +84,17 @@ def choose_partition(X, partitions, weight, random_state):
 
 
 def candidates(X, n_clusters, weight, edges, random_state):
-    """Partitions into exactly so many clusters; k-means alone where no other view finds as many."""
-    starts = [
-        KMeans(n_clusters, n_init=1, random_state=random_state).fit(X, sample_weight=weight).labels_ for _ in range(3)
-    ]
+    """Partitions into exactly so many clusters."""
+    models = [KMeans(n_clusters, n_init=1, random_state=random_state).fit(X, sample_weight=weight) for _ in range(3)]
+    starts = [model.labels_ for model in sorted(models, key=lambda model: model.inertia_)]
     tied = _attempt(_ellipsoids, X, weight, starts, tied=True)
     shrunk = _attempt(_ellipsoids, X, weight, starts, n_pseudo_rows=X.shape[1] + 1)
     round_clusters = _whiten(X, weight, starts[0] if tied is None else tied)
     views = [
+        starts[0],
         tied,
         shrunk,
+        _attempt(_ellipsoids, X, weight, starts),
         _attempt(spectral, X, n_clusters, weight, random_state),
         _attempt(spectral, round_clusters, n_clusters, weight, random_state),
         *(_attempt(reachability_cut, edges, n_clusters, weight, fraction) for fraction in _SIZE_FRACTIONS),
