@@ -47,7 +47,7 @@ PARAMETERS = [
     ("n_components", 0, r"\[1, inf\)"),
     ("n_components", -2, r"\[1, inf\)"),
     ("n_components", 2.5, r"\[1, inf\)"),
-    ("n_components", "auto", r"\[1, inf\)"),
+    ("n_components", "many", r"\[1, inf\).*'auto'"),
     ("flow", "nothing", "affine.*realnvp|realnvp.*affine"),
     ("flow", "made", "affine.*realnvp|realnvp.*affine"),
     ("flow", 3, "affine.*realnvp|realnvp.*affine"),

@@ -1,12 +1,17 @@
 """The number of clusters is the number of hills of the density."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 
+from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
 from skflowmix.initialization.n_components import border_depths, choose_n_components
+
+CHEAP = {"n_components": "auto", "flow": "affine", "max_iter": 5, "random_state": 0}
 
 
 def pinwheel(n_rows, random_state):
@@ -98,3 +103,85 @@ class TestBorderDepths:
 
     def test_a_cluster_that_is_all_border_is_none(self):
         assert self.depth([0, 0, 0, 0, 0, 0, 0, 1], np.arange(8)).tolist() == [0, 0]
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    return make_blobs(90, centers=[(-8, 0), (0, 8), (8, 0)], random_state=0)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+class TestEstimators:
+    @pytest.mark.parametrize("init_params", ["auto", "kmeans", "gmm"])
+    @pytest.mark.parametrize("estimator_class", [FlowMixtureClustering, FlowMixtureDensity])
+    def test_finds_the_number(self, estimator_class, init_params, blobs, device):
+        X, y = blobs
+        model = estimator_class(**CHEAP, init_params=init_params, device=device)
+        assert adjusted_rand_score(y, model.fit_predict(X)) == 1
+        assert model.n_components_ == len(model.weights_) == 3
+        assert model.n_components_scores_[1] == 0
+        assert max(model.n_components_scores_, key=model.n_components_scores_.__getitem__) == 3
+
+    def test_scores_only_where_they_were_needed(self, blobs, device):
+        model = FlowMixtureDensity(**{**CHEAP, "n_components": 2}, device=device).fit(blobs[0])
+        assert not hasattr(model, "n_components_scores_")
+
+    def test_rows_may_be_scaled_repeated_and_weighted(self, blobs, device):
+        X, _ = blobs
+        weight = np.random.RandomState(0).randint(1, 4, len(X))
+        model, repeated = (FlowMixtureDensity(**CHEAP, device=device) for _ in range(2))
+        model.fit(1e3 * X + 5, sample_weight=weight)
+        repeated.fit(np.repeat(1e3 * X + 5, weight, axis=0)[::-1])
+        assert model.n_components_scores_ == repeated.n_components_scores_
+        assert model.n_components_ == 3
+
+    def test_restarts_share_one_choice(self, blobs, device):
+        with mock.patch("skflowmix.estimators._fit.choose_n_components", side_effect=choose_n_components) as choose:
+            FlowMixtureDensity(**CHEAP, n_init=3, device=device).fit(blobs[0])
+        assert choose.call_count == 1
+
+    def test_unnamed_clusters_come_after_the_classes(self, blobs, device):
+        X, y = blobs
+        labels = np.where((y == 2) & (np.arange(len(y)) < 60), 0, -1)
+        model = FlowMixtureClustering(**CHEAP, device=device).fit(X, labels)
+        assert model.n_components_ == 3
+        assert (model.labels_[y == 2] == 0).all()
+        assert adjusted_rand_score(y, model.labels_) == 1
+
+    def test_a_component_for_each_class(self, device):
+        X = np.random.RandomState(0).standard_normal((150, 2))
+        y = (X[:, 0] > 0).astype(int) + 2 * (X[:, 1] > 0)
+        model = FlowMixtureClustering(**CHEAP, device=device).fit(X, y)
+        assert max(model.n_components_scores_, key=model.n_components_scores_.__getitem__) == 1
+        assert model.n_components_ == 4
+
+    def test_classifier_takes_the_largest_number_that_a_class_needs(self, blobs, device):
+        X, blob = blobs
+        y = np.array(["two", "one", "two"])[blob]
+        model = FlowMixtureClassifier(**CHEAP, device=device).fit(X, y)
+        assert [max(of, key=of.__getitem__) for of in model.n_components_scores_] == [1, 2]
+        assert model.weights_.shape == (4,)
+        assert model.score(X, y) == 1
+        assert set(model.sample(60)[1]) == {"one", "two"}
+        few = np.where(np.arange(len(y)) < 40, blob % 2, -1)
+        assert FlowMixtureClassifier(**CHEAP, device=device).fit(X, few).weights_.shape == (4,)
+
+    def test_a_continued_fit_keeps_the_number(self, blobs, device):
+        X, y = blobs
+        for model in (FlowMixtureClustering(**CHEAP), FlowMixtureClassifier(**CHEAP)):
+            model.set_params(device=device, warm_start=True).fit(X, y > 1)
+            n_components, scores = model.n_components_, model.n_components_scores_
+            model.fit(X[y > 0], y[y > 0] > 1)
+            assert model.n_components_ == n_components
+            assert model.n_components_scores_ is scores
+
+    @pytest.mark.parametrize(
+        ("parameters", "message"),
+        [
+            ({"flow": ["affine", "nsf"]}, "flow as a list requires n_components as a number"),
+            ({"init_params": np.ones((90, 2))}, "init_params as an array requires n_components as a number"),
+        ],
+    )
+    def test_says_what_it_does_not_go_with(self, parameters, message, blobs, device):
+        with pytest.raises(ValueError, match=message):
+            FlowMixtureDensity(**{**CHEAP, **parameters}, device=device).fit(blobs[0])

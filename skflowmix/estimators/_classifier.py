@@ -4,9 +4,11 @@ import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
 
+from ..initialization.n_components import score_n_components
 from ._base import FlowMixtureBase
 from ._documentation import with_shared_documentation
 from ._labels import encode_labels
+from ._start import spread_labels
 
 
 @with_shared_documentation
@@ -19,8 +21,9 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureBase):
 
     Parameters
     ----------
-    n_components : int, default=4
-        Number of components for each class.
+    n_components : int or "auto", default=4
+        Number of components for each class. "auto" counts the hills of each class's density, and takes the largest
+        number for all classes.
     {parameters}
 
     Attributes
@@ -48,15 +51,22 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureBase):
     def _encode_labels(y, n_samples):
         """Labels and codes; -1 next to a single other label is a class, as one class leaves nothing to tell apart."""
         classes, codes = encode_labels(y, n_samples)
+        if not len(classes):
+            raise ValueError("y labels no row: all of it is -1.")
         if len(classes) == 1 and (codes < 0).any():
             return np.unique(y, return_inverse=True)
         return classes, codes
 
-    def _component_classes(self):
-        if not len(self.classes_):
-            raise ValueError("y labels no row: all of it is -1.")
-        self.n_components_ = self.n_components * len(self.classes_)
-        return np.repeat(np.arange(len(self.classes_)), self.n_components)
+    def _component_classes(self, n_components):
+        return np.repeat(np.arange(len(self.classes_)), n_components)
+
+    def _choose_n_components(self, X, data, random_state):
+        """The largest number that one of the classes needs."""
+        of_class, scores = spread_labels(X, data.codes), []
+        for code in range(len(self.classes_)):
+            rows = of_class == code
+            scores.append(score_n_components(X[rows], data.weight[rows], random_state))
+        return max(max(of, key=of.__getitem__) for of in scores), scores, self.init_params
 
     def _class_log_resp(self, X):
         log_resp = self._evaluate("log_resp", X)
@@ -105,7 +115,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureBase):
             Class of each row.
         """
         X, component = super().sample(n_samples, random_state)
-        return X, self.classes_[component // self.n_components]
+        return X, self.classes_[component // (len(self.weights_) // len(self.classes_))]
 
     def score(self, X, y, sample_weight=None):  # type: ignore[override]
         """Mean accuracy of `predict`.

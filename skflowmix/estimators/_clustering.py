@@ -22,8 +22,9 @@ class FlowMixtureClustering(ClusterMixin, FlowMixtureBase):
 
     Parameters
     ----------
-    n_components : int, default=4
-        Number of clusters.
+    n_components : int or "auto", default=4
+        Number of clusters. "auto" counts the hills of the density that valleys set apart; with labels there are at
+        least as many as classes.
     {parameters}
 
     Attributes

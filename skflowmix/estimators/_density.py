@@ -15,8 +15,9 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureBase):
 
     Parameters
     ----------
-    n_components : int, default=4
-        Number of components.
+    n_components : int or "auto", default=4
+        Number of components. "auto" counts the hills of the density that valleys set apart; with labels there are at
+        least as many as classes.
     {parameters}
 
     Attributes

@@ -90,6 +90,9 @@ flow : str or list of str, default="nsf"
 _ATTRIBUTES = """\
 n_components_ : int
         Number of components of the mixture, without those that a sparse prior removed.
+    n_components_scores_ : dict of int to float
+        How well each number of clusters that was tried sets them apart; the highest score decides. Only with
+        ``n_components="auto"``; of the classifier a list with one for each class.
     weights_ : ndarray
         Mixture weights, zero for components that a sparse prior removed.
     classes_ : ndarray of shape (n_classes,)

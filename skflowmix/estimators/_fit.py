@@ -14,7 +14,8 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from ..bases import BASES
 from ..bridge import resolve_device, seeded_generator
-from ..flows import PRESETS, make_flow, make_shared_layers
+from ..flows import make_flow, make_shared_layers
+from ..initialization.n_components import choose_n_components
 from ..mixture import FlowMixture
 from ..posterior import PosteriorNetwork
 from ..training import SOLVERS, History, Objective, Rows, TrainingOptions, e_step, evaluate
@@ -44,6 +45,8 @@ class _State:
 class FlowMixtureFit(FlowMixtureParameters):
     """From parameters and rows to a fitted mixture."""
 
+    _n_components: int
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
         """Fit the mixture.
@@ -60,8 +63,7 @@ class FlowMixtureFit(FlowMixtureParameters):
         -------
         self : object
         """
-        _check_layer_sizes(self.hidden_layer_sizes)
-        self._check_solver()
+        self._check_combinations()
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         weight = _non_negative_weights(sample_weight, X)
         if y is not None:
@@ -71,62 +73,32 @@ class FlowMixtureFit(FlowMixtureParameters):
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         used = weight > 0
         self.classes_, codes = self._encode_labels(None if y is None else y[used], used.sum())
-        component_class = self._component_classes()
-        self._check_architecture()
-        resp = self._given_responsibilities(len(X), component_class)
+        resp = self._given_responsibilities(len(X))
         data = merge_repeated_rows(X[used], codes, weight[used], None if resp is None else resp[used])
         if len(data.X) < 2:
             raise ValueError(f"Found {len(data.X)} distinct row(s) of positive weight; at least 2 are required.")
-        self._fit_rows(data, component_class)
+        self._fit_rows(data)
         return self
-
-    def _check_solver(self):
-        if self.solver == "gradient":
-            return
-        if self.posterior != "exact":
-            raise ValueError(
-                f"solver={self.solver!r} takes the exact posterior in its E-step; got posterior={self.posterior!r}."
-            )
-        if self.consistency_weight:
-            raise ValueError(
-                f"solver={self.solver!r} maximises the joint likelihood alone; got "
-                f"consistency_weight={self.consistency_weight!r}."
-            )
-
-    def _check_architecture(self):
-        if self._prunes() and not (isinstance(self.flow, str) and self.early_stopping and self.learn_weights):
-            raise ValueError(
-                "weight_concentration_prior below 1 prunes components by held-out rows: it requires "
-                "early_stopping=True, learn_weights=True and one name for flow."
-            )
-        if self.n_shared_layers > self.n_layers:
-            raise ValueError(f"n_shared_layers={self.n_shared_layers} is more than n_layers={self.n_layers}.")
-        if isinstance(self.flow, str):
-            return
-        unknown = [name for name in self.flow if name not in PRESETS]
-        if unknown or len(self.flow) != self.n_components_:
-            raise ValueError(
-                f"flow as a list must name one of {sorted(PRESETS)} for each of the {self.n_components_} components; "
-                f"got {self.flow!r}."
-            )
-        if self.n_shared_layers:
-            raise ValueError("n_shared_layers > 0 requires that all components have one flow: a name, not a list.")
 
     _encode_labels = staticmethod(encode_labels)
 
-    def _component_classes(self):
-        """Set `n_components_`; the class of each component as an index, -1 for those that no label names."""
-        self.n_components_ = max(self.n_components, len(self.classes_))
-        component_class = np.full(self.n_components_, -1)
+    def _component_classes(self, n_components):
+        """The class of each component as an index, -1 for those that no label names."""
+        component_class = np.full(max(n_components, len(self.classes_)), -1)
         component_class[: len(self.classes_)] = np.arange(len(self.classes_))
         return component_class
 
-    def _given_responsibilities(self, n_samples, component_class):
+    def _choose_n_components(self, X, data, random_state):
+        """The number of clusters, the scores of all candidates, and `init_params` for it."""
+        resp, n_components, scores = choose_n_components(X, data.weight, random_state)
+        return n_components, scores, (lambda *_: resp) if self.init_params == "auto" else self.init_params
+
+    def _given_responsibilities(self, n_samples):
         """`init_params` as an array of shape (N, K), None where it is a name or a callable."""
-        if isinstance(self.init_params, str) or callable(self.init_params):
+        if not self._gives_responsibilities():
             return None
         resp = check_array(self.init_params, dtype=np.float64, input_name="init_params")
-        expected = (n_samples, len(component_class))
+        expected = (n_samples, len(self._component_classes(self.n_components)))
         if resp.shape != expected or (resp < 0).any() or not (resp.sum(1) > 0).all():
             raise ValueError(
                 "init_params as an array must hold non-negative responsibilities, rows not all zero, of shape "
@@ -134,16 +106,24 @@ class FlowMixtureFit(FlowMixtureParameters):
             )
         return resp / resp.sum(1, keepdims=True)
 
-    def _fit_rows(self, data, component_class):
+    def _fit_rows(self, data):
         device, dtype = resolve_device(self.device), getattr(torch, self.dtype)
         random_state = check_random_state(self.random_state)
         continued = self.warm_start and hasattr(self, "mixture_")
+        if not continued:
+            self._scaler = fit_scaler(data.X, data.weight)
+        X = self._scaler.transform(data.X)
+        n_components, init_params = self.n_components, self.init_params
+        if n_components == "auto" and continued:
+            n_components = self._n_components
+        elif n_components == "auto":
+            n_components, self.n_components_scores_, init_params = self._choose_n_components(X, data, random_state)
+        component_class = self._component_classes(n_components)
+        self._check_number_of_flows(len(component_class))
         if continued:
             self._check_continuation(component_class)
         else:
-            self._slots = np.arange(len(component_class))
-            self._scaler = fit_scaler(data.X, data.weight)
-        X = self._scaler.transform(data.X)
+            self._n_components, self._slots = n_components, np.arange(len(component_class))
         training, validation = np.arange(len(X)), np.array([], dtype=int)
         if self.early_stopping:
             training, validation = validation_split(data.codes, self.validation_fraction, random_state)
@@ -154,7 +134,8 @@ class FlowMixtureFit(FlowMixtureParameters):
             mixture.logits.requires_grad_(self.learn_weights)
         else:
             seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_init)
-            started, resps = zip(*(self._start(X, data, component_class, seed, dtype) for seed in seeds), strict=True)
+            start = partial(self._start, init_params, X, data, component_class, dtype)
+            started, resps = zip(*map(start, seeds), strict=True)
             mixture, resp = FlowMixture.stack(started), np.stack(resps, axis=1)
         allowed, slot_class = None, component_class[self._slots]
         if len(self.classes_):
@@ -192,7 +173,7 @@ class FlowMixtureFit(FlowMixtureParameters):
                 learned, how["validation"] = (e_step(pruned, part.of_components(kept))[1] for part in parts)
                 pruned.posterior = self._make_posterior(len(kept), X.shape[1], seed)
                 state = solve(pruned.to(rows.x), learned, how)
-        self._keep(state)
+        self._keep(state, len(component_class))
         self._architecture = self._architecture_of(component_class)
 
     def _solve(self, options, objective, random_state, mixture, rows, how):
@@ -227,12 +208,9 @@ class FlowMixtureFit(FlowMixtureParameters):
             log_weight_factor=0.0 if concentration is None else (concentration - 1) / n_rows,
         )
 
-    def _prunes(self):
-        return self.weight_concentration_prior is not None and self.weight_concentration_prior < 1
-
-    def _start(self, X, data, component_class, seed, dtype):
+    def _start(self, init_params, X, data, component_class, dtype, seed):
         """First responsibilities, and a mixture whose components are their Gaussians."""
-        resp = first_responsibilities(self.init_params, X, data, component_class, np.random.RandomState(seed))
+        resp = first_responsibilities(init_params, X, data, component_class, np.random.RandomState(seed))
         n_components, n_features = resp.shape[1], X.shape[1]
         flow, base = self._make_flows(n_components, n_features, seed)
         shared = make_shared_layers(self.flow, n_features, **self._sizes(seed)) if self.n_shared_layers else None
@@ -315,11 +293,11 @@ class FlowMixtureFit(FlowMixtureParameters):
             verbose=bool(self.verbose),
         )
 
-    def _keep(self, state):
+    def _keep(self, state, n_components):
         """Set the fitted attributes."""
         history, to_units_of_x = state.history, -np.log(self._scaler.scale_).sum()
         self.mixture_ = state.mixture.double()
-        self.weights_ = np.zeros(self.n_components_)
+        self.weights_ = np.zeros(n_components)
         self.weights_[self._slots] = self.mixture_.log_weights().exp().squeeze(0).detach().cpu().numpy()
         self.n_components_ = len(self._slots)
         self.history_, self.n_iter_, self.converged_ = history, history.n_iter, state.converged
@@ -337,11 +315,6 @@ class FlowMixtureFit(FlowMixtureParameters):
                 ConvergenceWarning,
                 stacklevel=4,
             )
-
-
-def _check_layer_sizes(sizes):
-    if not all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
-        raise ValueError(f"hidden_layer_sizes must hold positive integers; got {sizes!r}.")
 
 
 def _non_negative_weights(sample_weight, X):

@@ -1,8 +1,9 @@
-"""The constructor that the estimators share."""
+"""The constructor that the estimators share, and what it accepts."""
 
 from numbers import Integral, Real
 from typing import ClassVar
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -17,7 +18,7 @@ class FlowMixtureParameters(BaseEstimator):
     """Constructor of every estimator, and what each parameter may be."""
 
     _parameter_constraints: ClassVar = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "flow": [StrOptions(set(PRESETS)), list, tuple],
         "n_layers": [Interval(Integral, 0, None, closed="left")],
         "hidden_layer_sizes": [tuple, list],
@@ -116,3 +117,48 @@ class FlowMixtureParameters(BaseEstimator):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
+
+    def _check_combinations(self):
+        """What one parameter allows of another, and the parts of those that are lists."""
+        sizes = self.hidden_layer_sizes
+        if not all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must hold positive integers; got {sizes!r}.")
+        one_flow = isinstance(self.flow, str)
+        if self.n_components == "auto" and not one_flow:
+            raise ValueError(f"flow as a list requires n_components as a number, not 'auto'; got {self.flow!r}.")
+        if self.n_components == "auto" and self._gives_responsibilities():
+            raise ValueError("init_params as an array requires n_components as a number, not 'auto'.")
+        if self._prunes() and not (one_flow and self.early_stopping and self.learn_weights):
+            raise ValueError(
+                "weight_concentration_prior below 1 prunes components by held-out rows: it requires "
+                "early_stopping=True, learn_weights=True and one name for flow."
+            )
+        if self.n_shared_layers > self.n_layers:
+            raise ValueError(f"n_shared_layers={self.n_shared_layers} is more than n_layers={self.n_layers}.")
+        if self.n_shared_layers and not one_flow:
+            raise ValueError("n_shared_layers > 0 requires that all components have one flow: a name, not a list.")
+        if self.solver != "gradient" and self.posterior != "exact":
+            raise ValueError(
+                f"solver={self.solver!r} takes the exact posterior in its E-step; got posterior={self.posterior!r}."
+            )
+        if self.solver != "gradient" and self.consistency_weight:
+            raise ValueError(
+                f"solver={self.solver!r} maximises the joint likelihood alone; got "
+                f"consistency_weight={self.consistency_weight!r}."
+            )
+
+    def _prunes(self):
+        return self.weight_concentration_prior is not None and self.weight_concentration_prior < 1
+
+    def _gives_responsibilities(self):
+        return not (isinstance(self.init_params, str) or callable(self.init_params))
+
+    def _check_number_of_flows(self, n_components):
+        if isinstance(self.flow, str):
+            return
+        unknown = [name for name in self.flow if name not in PRESETS]
+        if unknown or len(self.flow) != n_components:
+            raise ValueError(
+                f"flow as a list must name one of {sorted(PRESETS)} for each of the {n_components} components; "
+                f"got {self.flow!r}."
+            )

@@ -43,7 +43,7 @@ def first_responsibilities(init_params, X, data, component_class, random_state):
     if (component_class < 0).any():
         resp = _match_classes(partition(everything, len(component_class)), data, component_class)
         return _obey_labels(resp, data.codes, component_class)
-    classes = _spread_labels(X, data.codes)
+    classes = spread_labels(X, data.codes)
     resp = np.zeros((len(X), len(component_class)))
     for code in np.unique(component_class):
         rows, components = np.flatnonzero(classes == code), np.flatnonzero(component_class == code)
@@ -85,7 +85,7 @@ def _match_classes(resp, data, component_class):
     return resp[:, order]
 
 
-def _spread_labels(X, codes):
+def spread_labels(X, codes):
     """A class for every row: its own, or one that reaches it along a graph of nearest neighbours.
 
     Label spreading of Zhou et al. (2004), Learning with local and global consistency.

@@ -47,8 +47,7 @@ def choose_n_components(X, weight, random_state, *, max_components=20):
     scores : dict of int to float
         For each number of clusters that was tried the score of its best partition; 0 for one cluster.
     """
-    rows, row_weight = _sample(X, weight, random_state)
-    scores = _scores(rows, row_weight, random_state, max_components)
+    scores = score_n_components(X, weight, random_state, max_components=max_components)
     n_components = max(scores, key=scores.__getitem__)
     if n_components == 1:
         return np.ones((len(X), 1)), 1, scores
@@ -62,7 +61,9 @@ def _sample(X, weight, random_state):
     return X[np.sort(rows)], np.ones(_MAX_ROWS)
 
 
-def _scores(X, weight, random_state, max_components):
+def score_n_components(X, weight, random_state, *, max_components=20):
+    """The scores that `choose_n_components` goes by, without the start."""
+    X, weight = _sample(X, weight, random_state)
     scores = {1: 0.0}
     largest = min(max_components, len(X) // _N_NEIGHBORS)
     if largest < 2:
