@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 
 from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
-from skflowmix.initialization.n_components import border_depths, choose_n_components
+from skflowmix.initialization.n_components import choose_n_components
 
 CHEAP = {"n_components": "auto", "flow": "affine", "max_iter": 5, "random_state": 0}
 
@@ -76,33 +76,6 @@ def test_few_rows(n_rows):
 def test_rows_of_next_to_no_weight_are_not_in_the_sample():
     X, labels = make_blobs(2400, centers=[(-5, 0), (5, 0)], random_state=0)
     assert chosen(X, weight=np.where(labels == 1, 1e-9, 1.0), max_components=3)[1] == 1
-
-
-class TestBorderDepths:
-    """Eight rows in a line, each with the one before it for a neighbour."""
-
-    def depth(self, labels, sparsity):
-        neighbors = np.array([[1], [0], [1], [2], [3], [4], [5], [6]])
-        return border_depths(np.array(labels), np.array(sparsity, dtype=float), neighbors)
-
-    def test_one_where_clusters_do_not_touch(self):
-        neighbors = np.array([[1], [0], [3], [2]])
-        assert border_depths(np.array([0, 0, 1, 1]), np.arange(4.0), neighbors).tolist() == [1, 1]
-
-    @pytest.mark.parametrize(
-        ("sparsity", "chance"),
-        [
-            pytest.param([1, 1, 1, 5, 5, 1, 1, 1], 1, id="valley"),
-            pytest.param([5, 5, 5, 1, 1, 5, 5, 5], 0, id="ridge"),
-            pytest.param([1, 1, 1, 1, 1, 1, 1, 1], 0.5, id="plain"),
-            pytest.param([1, 1, 1, 5, 5, 9, 9, 9], 0, id="slope"),
-        ],
-    )
-    def test_chance_that_the_border_is_sparser(self, sparsity, chance):
-        assert self.depth([0, 0, 0, 0, 1, 1, 1, 1], sparsity).tolist() == [chance, chance]
-
-    def test_a_cluster_that_is_all_border_is_none(self):
-        assert self.depth([0, 0, 0, 0, 0, 0, 0, 1], np.arange(8)).tolist() == [0, 0]
 
 
 @pytest.fixture(scope="module")

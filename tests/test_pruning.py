@@ -9,7 +9,6 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
-from skflowmix.initialization.valleys import find_neighbors, valleys
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 GAUSSIANS = {"flow": "affine", "random_state": 0, "max_iter": 60}
@@ -25,29 +24,6 @@ def blobs():
 @pytest.fixture
 def pruned(blobs, device):
     return FlowMixtureClustering(5, device=device, **SPARSE).fit(blobs[0])
-
-
-def depth_between(X, labels):
-    return valleys(labels, *find_neighbors(X)).get((0, 1))
-
-
-class TestValleys:
-    def test_a_gap_is_deep(self):
-        X, y = make_blobs(300, centers=[[0, 0], [5.2, 0]], random_state=0)
-        assert depth_between(X, y) > 0.8
-
-    @pytest.mark.parametrize("cut", [-0.5, 0, 1])
-    def test_a_cut_through_a_cluster_is_shallow(self, cut):
-        X = np.random.RandomState(0).standard_normal((500, 2))
-        assert depth_between(X, (X[:, 0] > cut).astype(int)) < 0.6
-
-    def test_a_cut_through_a_square_is_at_chance(self):
-        X = np.random.RandomState(0).uniform(size=(2000, 2))
-        assert depth_between(X, (X[:, 0] > 0.5).astype(int)) == pytest.approx(0.5, abs=0.1)
-
-    def test_clusters_that_do_not_touch_have_no_entry(self):
-        X, y = make_blobs(300, centers=[[0, 0], [100, 0]], random_state=0)
-        assert depth_between(X, y) is None
 
 
 def test_leaves_the_components_that_are_needed(pruned, blobs):

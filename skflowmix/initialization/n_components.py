@@ -16,14 +16,13 @@ for borders among sparse rows: at .65 one of 24 simulated hills and plains was s
 import warnings
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from .automatic import automatic, candidates, reduce_features
 from .evidence import describe
 from .reachability import spanning_tree
+from .valleys import N_NEIGHBORS, border_depths, find_neighbors
 
 _MAX_ROWS = 1000
-_N_NEIGHBORS = 7
 _MAX_PARTS = 30
 _CHANCE_DEPTH = 0.7
 
@@ -65,7 +64,7 @@ def score_n_components(X, weight, random_state, *, max_components=20):
     """The scores that `choose_n_components` goes by, without the start."""
     X, weight = _sample(X, weight, random_state)
     scores = {1: 0.0}
-    largest = min(max_components, len(X) // _N_NEIGHBORS)
+    largest = min(max_components, len(X) // N_NEIGHBORS)
     if largest < 2:
         return scores
     with warnings.catch_warnings():
@@ -73,51 +72,10 @@ def score_n_components(X, weight, random_state, *, max_components=20):
         X = reduce_features(X, random_state)
         density, _ = describe(X, weight, random_state.randint(np.iinfo(np.int32).max), max_parts=_MAX_PARTS)
         edges, sparsity = spanning_tree(X), -density.log_prob(X)
-        neighbors = NearestNeighbors(n_neighbors=_N_NEIGHBORS).fit(X).kneighbors(return_distance=False)
+        neighbors, _ = find_neighbors(X)
         for n_clusters in range(2, largest + 1):
             scores[n_clusters] = max(
-                (border_depths(labels, sparsity, neighbors) - _CHANCE_DEPTH).sum()
+                (border_depths(labels, neighbors, sparsity) - _CHANCE_DEPTH).sum()
                 for labels in candidates(X, n_clusters, weight, edges, random_state)
             )
     return scores
-
-
-def border_depths(labels, sparsity, neighbors):
-    """Depth of each cluster's shallowest border.
-
-    Parameters
-    ----------
-    labels : int ndarray of shape (N,)
-    sparsity : ndarray of shape (N,)
-        Any decreasing function of the density.
-    neighbors : int ndarray of shape (N, n_neighbors)
-        Indices of each row's nearest rows.
-
-    Returns
-    -------
-    ndarray of shape (K,)
-        From 0 to 1: 1 for a cluster whose rows are no neighbours of others', 0 for one that is all border and for
-        those that it touches.
-    """
-    n_clusters = labels.max() + 1
-    row, _ = crossing = np.nonzero(labels[neighbors] != labels[:, None])
-    other = neighbors[crossing]
-    within = np.ones(len(labels), dtype=bool)
-    within[row] = within[other] = False
-    inner = [np.sort(sparsity[within & (labels == k)]) for k in range(n_clusters)]
-    low, high = np.minimum(labels[row], labels[other]), np.maximum(labels[row], labels[other])
-    depths, pair = np.ones(n_clusters), low * n_clusters + high
-    for code in np.unique(pair):
-        border = sparsity[np.union1d(row[pair == code], other[pair == code])]
-        pair_of_clusters = list(divmod(code, n_clusters))
-        depth = min(_chance_above(border, inner[k]) for k in pair_of_clusters)
-        depths[pair_of_clusters] = np.minimum(depths[pair_of_clusters], depth)
-    return depths
-
-
-def _chance_above(values, ordered):
-    """The chance that one of the values is above one of the others, ties counting half."""
-    if not len(ordered):
-        return 0.0
-    ranks = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
-    return ranks.mean() / (2 * len(ordered))

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-_N_NEIGHBORS = 7
+N_NEIGHBORS = 7
 
 
 def find_neighbors(X):
@@ -19,7 +19,7 @@ def find_neighbors(X):
     sparsity : ndarray of shape (N,)
         Distance to the farthest of them.
     """
-    search = NearestNeighbors(n_neighbors=min(_N_NEIGHBORS, len(X) - 1)).fit(X)
+    search = NearestNeighbors(n_neighbors=min(N_NEIGHBORS, len(X) - 1)).fit(X)
     distances, neighbors = search.kneighbors()
     return neighbors, distances[:, -1]
 
@@ -27,7 +27,7 @@ def find_neighbors(X):
 def valleys(labels, neighbors, sparsity):
     """How much of a valley of the density there is between the clusters that touch.
 
-    A row on the boundary of two clusters is compared with rows inside each of them: the chance that it is the one
+    A row on the border of two clusters is compared with rows inside each of them: the chance that it is the one
     that lies more sparsely is about one half where a cut goes through a single cluster, or below that for one of
     the two, and comes close to one where there is a gap.
 
@@ -35,33 +35,55 @@ def valleys(labels, neighbors, sparsity):
     ----------
     labels : int ndarray of shape (N,)
     neighbors : int ndarray of shape (N, M)
+        Indices of each row's nearest rows.
     sparsity : ndarray of shape (N,)
-        As `find_neighbors` returns them.
+        Any decreasing function of the density.
 
     Returns
     -------
     dict of (int, int) to float
-        That chance for each pair of clusters in which some row has a neighbour in the other; the lower one of the
-        two clusters' chances.
+        That chance, the *depth*, for each pair of clusters in which some row has a neighbour in the other; the lower
+        one of the two clusters' chances, 0 where one is all border.
     """
-    row, column = np.nonzero(labels[neighbors] != labels[:, None])
-    other = neighbors[row, column]
-    pairs = np.sort(np.column_stack([labels[row], labels[other]]), axis=1)
-    inside = np.ones(len(labels), dtype=bool)
-    inside[row] = False
-    depth = {}
-    for pair in np.unique(pairs, axis=0):
-        touching = (pairs == pair).all(1)
-        boundary = sparsity[np.unique([row[touching], other[touching]])]
-        chances = [_chance_above(boundary, sparsity[inside & (labels == k)]) for k in pair]
-        depth[int(pair[0]), int(pair[1])] = min(chances)
-    return depth
+    crossing = row, _ = np.nonzero(labels[neighbors] != labels[:, None])
+    other = neighbors[crossing]
+    within = np.ones(len(labels), dtype=bool)
+    within[row] = within[other] = False
+    inner = {k: np.sort(sparsity[within & (labels == k)]) for k in np.unique(labels)}
+    n_labels = labels.max() + 1
+    pairs = np.minimum(labels[row], labels[other]) * n_labels + np.maximum(labels[row], labels[other])
+    depths = {}
+    for code in np.unique(pairs):
+        border = sparsity[np.union1d(row[pairs == code], other[pairs == code])]
+        low, high = divmod(int(code), int(n_labels))
+        depths[low, high] = min(_chance_above(border, inner[k]) for k in (low, high))
+    return depths
 
 
-def _chance_above(values, references):
-    """Chance that one of the values exceeds one of the references, ties counted half; 0 without references."""
-    if not len(references):
+def border_depths(labels, neighbors, sparsity):
+    """Depth of each cluster's shallowest border.
+
+    Parameters
+    ----------
+    labels : int ndarray of shape (N,)
+        From 0 to K - 1.
+    neighbors, sparsity : ndarrays
+        As in `valleys`.
+
+    Returns
+    -------
+    ndarray of shape (K,)
+        1 for a cluster whose rows are no neighbours of others'.
+    """
+    shallowest = np.ones(labels.max() + 1)
+    for pair, depth in valleys(labels, neighbors, sparsity).items():
+        shallowest[list(pair)] = np.minimum(shallowest[list(pair)], depth)
+    return shallowest
+
+
+def _chance_above(values, ordered):
+    """The chance that one of the values is above one of the others, ties counting half; 0 without others."""
+    if not len(ordered):
         return 0.0
-    references = np.sort(references)
-    below = np.searchsorted(references, values) + np.searchsorted(references, values, side="right")
-    return float(below.mean() / (2 * len(references)))
+    ranks = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    return float(ranks.mean() / (2 * len(ordered)))

@@ -1,0 +1,63 @@
+"""The depth of borders between clusters."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_blobs
+
+from skflowmix.initialization.valleys import border_depths, find_neighbors, valleys
+
+
+def depth_between(X, labels):
+    return valleys(labels, *find_neighbors(X)).get((0, 1))
+
+
+class TestValleys:
+    def test_a_gap_is_deep(self):
+        X, y = make_blobs(300, centers=[[0, 0], [5.2, 0]], random_state=0)
+        assert depth_between(X, y) > 0.8
+
+    @pytest.mark.parametrize("cut", [-0.5, 0, 1])
+    def test_a_cut_through_a_cluster_is_shallow(self, cut):
+        X = np.random.RandomState(0).standard_normal((500, 2))
+        assert depth_between(X, (X[:, 0] > cut).astype(int)) < 0.6
+
+    def test_a_cut_through_a_square_is_at_chance(self):
+        X = np.random.RandomState(0).uniform(size=(2000, 2))
+        assert depth_between(X, (X[:, 0] > 0.5).astype(int)) == pytest.approx(0.5, abs=0.1)
+
+    def test_clusters_that_do_not_touch_have_no_entry(self):
+        X, y = make_blobs(300, centers=[[0, 0], [100, 0]], random_state=0)
+        assert depth_between(X, y) is None
+
+
+class TestBorderDepths:
+    """Eight rows in a line, each with the one before it for a neighbour."""
+
+    def depth(self, labels, sparsity):
+        neighbors = np.array([[1], [0], [1], [2], [3], [4], [5], [6]])
+        return border_depths(np.array(labels), neighbors, np.array(sparsity, dtype=float))
+
+    def test_one_where_clusters_do_not_touch(self):
+        neighbors = np.array([[1], [0], [3], [2]])
+        assert border_depths(np.array([0, 0, 1, 1]), neighbors, np.arange(4.0)).tolist() == [1, 1]
+
+    @pytest.mark.parametrize(
+        ("sparsity", "chance"),
+        [
+            pytest.param([1, 1, 1, 5, 5, 1, 1, 1], 1, id="valley"),
+            pytest.param([5, 5, 5, 1, 1, 5, 5, 5], 0, id="ridge"),
+            pytest.param([1, 1, 1, 1, 1, 1, 1, 1], 0.5, id="plain"),
+            pytest.param([1, 1, 1, 5, 5, 9, 9, 9], 0, id="slope"),
+        ],
+    )
+    def test_chance_that_the_border_is_sparser(self, sparsity, chance):
+        assert self.depth([0, 0, 0, 0, 1, 1, 1, 1], sparsity).tolist() == [chance, chance]
+
+    def test_a_cluster_that_is_all_border_is_none(self):
+        assert self.depth([0, 0, 0, 0, 0, 0, 0, 1], np.arange(8)).tolist() == [0, 0]
+
+    def test_the_shallowest_of_several_borders_counts(self):
+        sparsity = [1, 1, 9, 9, 1, 1, 1, 1, 1, 1]
+        neighbors = np.array([[1], [0], [1], [2], [3], [4], [5], [6], [7], [8]])
+        labels = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
+        assert border_depths(labels, neighbors, np.array(sparsity)).tolist() == [1, 0.5, 0.5]
