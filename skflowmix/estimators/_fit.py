@@ -12,18 +12,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d, validate_data
 
-from ..bases import BASES
 from ..bridge import resolve_device, seeded_generator
-from ..flows import make_flow, make_shared_layers
 from ..initialization.n_components import choose_n_components
 from ..mixture import FlowMixture
-from ..posterior import PosteriorNetwork
 from ..training import SOLVERS, History, Objective, Rows, TrainingOptions, e_step, evaluate
+from ._architecture import FlowMixtureArchitecture
 from ._labels import encode_labels
-from ._parameters import FlowMixtureParameters
 from ._pruning import prune
 from ._rows import fit_scaler, merge_repeated_rows, nearest_neighbors, validation_split
-from ._start import first_responsibilities
 
 _FULL_BATCH = 512
 _SMALL_BATCH, _LARGE_BATCH = 256, 1024
@@ -42,7 +38,7 @@ class _State:
     history: History
 
 
-class FlowMixtureFit(FlowMixtureParameters):
+class FlowMixtureFit(FlowMixtureArchitecture):
     """From parameters and rows to a fitted mixture."""
 
     _n_components: int
@@ -110,42 +106,30 @@ class FlowMixtureFit(FlowMixtureParameters):
         device, dtype = resolve_device(self.device), getattr(torch, self.dtype)
         random_state = check_random_state(self.random_state)
         continued = self.warm_start and hasattr(self, "mixture_")
-        if not continued:
+        n_components, init_params = self.n_components, self.init_params
+        if continued:
+            n_components = self._n_components if n_components == "auto" else n_components
+            self._check_continuation(self._component_classes(n_components))
+        else:
             self._scaler = fit_scaler(data.X, data.weight)
         X = self._scaler.transform(data.X)
-        n_components, init_params = self.n_components, self.init_params
-        if n_components == "auto" and continued:
-            n_components = self._n_components
-        elif n_components == "auto":
+        if n_components == "auto":
             n_components, self.n_components_scores_, init_params = self._choose_n_components(X, data, random_state)
         component_class = self._component_classes(n_components)
         self._check_number_of_flows(len(component_class))
-        if continued:
-            self._check_continuation(component_class)
-        else:
-            self._n_components, self._slots = n_components, np.arange(len(component_class))
         training, validation = np.arange(len(X)), np.array([], dtype=int)
         if self.early_stopping:
             training, validation = validation_split(data.codes, self.validation_fraction, random_state)
-
-        resp = None
         if continued:
-            mixture = copy.deepcopy(self.mixture_).to(dtype)
+            mixture, resp = copy.deepcopy(self.mixture_).to(dtype), None
             mixture.logits.requires_grad_(self.learn_weights)
         else:
+            self._n_components, self._slots = n_components, np.arange(len(component_class))
             seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_init)
             start = partial(self._start, init_params, X, data, component_class, dtype)
             started, resps = zip(*map(start, seeds), strict=True)
             mixture, resp = FlowMixture.stack(started), np.stack(resps, axis=1)
-        allowed, slot_class = None, component_class[self._slots]
-        if len(self.classes_):
-            allowed = (data.codes[:, None] == slot_class) | (data.codes[:, None] < 0)
-        rows = Rows(
-            torch.as_tensor(X, dtype=dtype, device=device),
-            torch.as_tensor(data.weight / data.weight.mean(), dtype=dtype, device=device),
-            None if allowed is None else torch.as_tensor(allowed, device=device),
-            None if resp is None else torch.as_tensor(resp, dtype=dtype, device=device),
-        )
+        rows = self._to_rows(X, data, component_class[self._slots], resp, like=mixture.to(device).logits)
         neighbors, neighbor_scale = nearest_neighbors(X[training], data.codes[training], random_state)
         options = self._training_options(len(training), neighbor_scale, continued)
         how = {
@@ -154,27 +138,43 @@ class FlowMixtureFit(FlowMixtureParameters):
             "generator": seeded_generator(random_state.randint(np.iinfo(np.int32).max), device),
         }
         solve = partial(self._solve, options, self._objective(data.weight[training].sum()), random_state)
-        state = solve(mixture.to(device), rows[training], how)
+        state = solve(mixture, rows[training], how)
         if self._prunes():
-            seed = random_state.randint(np.iinfo(np.int32).max)
-            pruned, kept = prune(
-                state.mixture,
-                rows[training],
-                options=options,
-                make_flows=partial(self._make_flows, n_features=X.shape[1], seed=seed),
-                concentration=self.weight_concentration_prior,
-                component_class=slot_class,
-                random_state=random_state,
-                **how,
-            )
-            if len(kept) < len(slot_class):
-                self._slots = self._slots[kept]
-                parts = (rows[training], how["validation"])
-                learned, how["validation"] = (e_step(pruned, part.of_components(kept))[1] for part in parts)
-                pruned.posterior = self._make_posterior(len(kept), X.shape[1], seed)
-                state = solve(pruned.to(rows.x), learned, how)
+            state = self._without_needless(state, component_class, rows[training], options, random_state, how, solve)
         self._keep(state, len(component_class))
         self._architecture = self._architecture_of(component_class)
+
+    def _to_rows(self, X, data, component_class, resp, *, like):
+        """Standardised rows of a training set as tensors of the type and on the device of another."""
+        allowed = None
+        if len(self.classes_):
+            allowed = (data.codes[:, None] == component_class) | (data.codes[:, None] < 0)
+        return Rows(
+            torch.as_tensor(X).to(like),
+            torch.as_tensor(data.weight / data.weight.mean()).to(like),
+            None if allowed is None else torch.as_tensor(allowed, device=like.device),
+            None if resp is None else torch.as_tensor(resp).to(like),
+        )
+
+    def _without_needless(self, state, component_class, rows, options, random_state, how, solve):
+        """The state that is reached without the components that `prune` removes."""
+        seed, n_features = random_state.randint(np.iinfo(np.int32).max), rows.x.shape[1]
+        mixture, kept = prune(
+            state.mixture,
+            rows,
+            options=options,
+            make_flows=partial(self._make_flows, n_features=n_features, seed=seed),
+            concentration=self.weight_concentration_prior,
+            component_class=component_class[self._slots],
+            random_state=random_state,
+            **how,
+        )
+        if len(kept) == len(self._slots):
+            return state
+        self._slots = self._slots[kept]
+        mixture.posterior = self._make_posterior(len(kept), n_features, seed)
+        learned, validation = (e_step(mixture, part.of_components(kept))[1] for part in (rows, how["validation"]))
+        return solve(mixture.to(rows.x), learned, how | {"validation": validation})
 
     def _solve(self, options, objective, random_state, mixture, rows, how):
         """Train a stack of restarts, and choose one of the states that they went through."""
@@ -207,73 +207,6 @@ class FlowMixtureFit(FlowMixtureParameters):
             consistency_weight=self.consistency_weight,
             log_weight_factor=0.0 if concentration is None else (concentration - 1) / n_rows,
         )
-
-    def _start(self, init_params, X, data, component_class, dtype, seed):
-        """First responsibilities, and a mixture whose components are their Gaussians."""
-        resp = first_responsibilities(init_params, X, data, component_class, np.random.RandomState(seed))
-        n_components, n_features = resp.shape[1], X.shape[1]
-        flow, base = self._make_flows(n_components, n_features, seed)
-        shared = make_shared_layers(self.flow, n_features, **self._sizes(seed)) if self.n_shared_layers else None
-        posterior = self._make_posterior(n_components, n_features, seed)
-        mixture = FlowMixture(flow, base, n_components, shared=shared, posterior=posterior).to(dtype)
-        mixture.initialize(torch.as_tensor(X, dtype=dtype), torch.as_tensor(resp * data.weight[:, None], dtype=dtype))
-        self._set_weights(mixture)
-        return mixture, resp
-
-    def _make_flows(self, n_components, n_features, seed):
-        """Flows and base of components that nothing has been learned for."""
-        flow = make_flow(self.flow, n_components, n_features, reg_covar=self.reg_covar, **self._sizes(seed))
-        return flow, BASES[self.base](n_components, n_features)
-
-    def _make_posterior(self, n_components, n_features, seed):
-        if self.posterior == "exact":
-            return None
-        sizes = tuple(self.hidden_layer_sizes)
-        generator = seeded_generator(seed, "cpu")
-        return PosteriorNetwork(n_features, n_components, hidden_layer_sizes=sizes, generator=generator)
-
-    def _sizes(self, seed):
-        return {
-            "n_layers": self.n_layers,
-            "n_shared_layers": self.n_shared_layers,
-            "hidden_layer_sizes": tuple(self.hidden_layer_sizes),
-            "generator": seeded_generator(seed, "cpu"),
-        }
-
-    def _set_weights(self, mixture):
-        if self.weights_init is not None:
-            weights = check_array(self.weights_init, ensure_2d=False, dtype=np.float64, input_name="weights_init")
-            if weights.shape != (mixture.n_components,) or (weights <= 0).any():
-                raise ValueError(
-                    f"weights_init must hold {mixture.n_components} positive numbers, one for each component; "
-                    f"got {self.weights_init!r}."
-                )
-            mixture.logits.data.copy_(torch.as_tensor(np.log(weights / weights.sum())))
-        elif not self.learn_weights:
-            mixture.logits.data.zero_()
-        mixture.logits.requires_grad_(self.learn_weights)
-
-    def _architecture_of(self, component_class):
-        """What a mixture must have in common with another to go on from its parameters."""
-        return {
-            "n_components": len(component_class),
-            "n_features": self.n_features_in_,
-            "flow": self.flow if isinstance(self.flow, str) else list(self.flow),
-            "n_layers": self.n_layers,
-            "n_shared_layers": self.n_shared_layers,
-            "hidden_layer_sizes": tuple(self.hidden_layer_sizes),
-            "base": self.base,
-            "posterior": self.posterior,
-        }
-
-    def _check_continuation(self, component_class):
-        wanted = self._architecture_of(component_class)
-        if wanted != self._architecture:
-            changed = [name for name in wanted if wanted[name] != self._architecture[name]]
-            raise ValueError(
-                f"warm_start=True goes on from a fitted mixture that differs in {', '.join(changed)}; "
-                f"it has {self._architecture}."
-            )
 
     def _training_options(self, n_rows, neighbor_scale, continued):
         batch_size = self.batch_size

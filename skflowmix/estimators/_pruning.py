@@ -15,7 +15,7 @@ from ..initialization.valleys import find_neighbors, valleys
 from ..mixture import FlowMixture
 from ..training import assigned_objective, train
 
-_SHALLOW = 2 / 3
+_SHALLOW = 0.7
 _MAX_ROWS = 10_000
 
 
