@@ -84,6 +84,25 @@ class FlowMixtureFit(FlowMixtureArchitecture):
         component_class[: len(self.classes_)] = np.arange(len(self.classes_))
         return component_class
 
+    def _settle_components(self, data, continued, random_state):
+        """The class of each component, and `init_params` for so many; a new fit's scaler is set."""
+        n_components, init_params = self.n_components, self.init_params
+        if continued and n_components == "auto":
+            n_components = self._n_components
+        elif not continued:
+            self._scaler = fit_scaler(data.X, data.weight)
+            if n_components == "auto":
+                X = self._scaler.transform(data.X)
+                n_components, self.n_components_scores_, init_params = self._choose_n_components(X, data, random_state)
+            self._n_components = n_components
+        component_class = self._component_classes(n_components)
+        self._check_number_of_flows(len(component_class))
+        if continued:
+            self._check_continuation(component_class)
+        else:
+            self._slots = np.arange(len(component_class))
+        return component_class, init_params
+
     def _choose_n_components(self, X, data, random_state):
         """The number of clusters, the scores of all candidates, and `init_params` for it."""
         resp, n_components, scores = choose_n_components(X, data.weight, random_state)
@@ -106,17 +125,8 @@ class FlowMixtureFit(FlowMixtureArchitecture):
         device, dtype = resolve_device(self.device), getattr(torch, self.dtype)
         random_state = check_random_state(self.random_state)
         continued = self.warm_start and hasattr(self, "mixture_")
-        n_components, init_params = self.n_components, self.init_params
-        if continued:
-            n_components = self._n_components if n_components == "auto" else n_components
-            self._check_continuation(self._component_classes(n_components))
-        else:
-            self._scaler = fit_scaler(data.X, data.weight)
+        component_class, init_params = self._settle_components(data, continued, random_state)
         X = self._scaler.transform(data.X)
-        if n_components == "auto":
-            n_components, self.n_components_scores_, init_params = self._choose_n_components(X, data, random_state)
-        component_class = self._component_classes(n_components)
-        self._check_number_of_flows(len(component_class))
         training, validation = np.arange(len(X)), np.array([], dtype=int)
         if self.early_stopping:
             training, validation = validation_split(data.codes, self.validation_fraction, random_state)
@@ -124,7 +134,6 @@ class FlowMixtureFit(FlowMixtureArchitecture):
             mixture, resp = copy.deepcopy(self.mixture_).to(dtype), None
             mixture.logits.requires_grad_(self.learn_weights)
         else:
-            self._n_components, self._slots = n_components, np.arange(len(component_class))
             seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_init)
             start = partial(self._start, init_params, X, data, component_class, dtype)
             started, resps = zip(*map(start, seeds), strict=True)
