@@ -34,7 +34,7 @@ class Budget:
 
 BUDGETS = {
     "small": Budget(200, {"max_iter": 1}),
-    "full": Budget(4000),
+    "full": Budget(2000),
 }
 SETS = {
     "checkerboard": make_checkerboard,

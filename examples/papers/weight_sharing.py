@@ -35,7 +35,7 @@ BUDGETS = {
 
 
 def pinwheel(n_rows, seed):
-    n_rows = n_rows or 2560
+    n_rows = n_rows or 1000
     return *make_pinwheel(n_rows, random_state=seed), *make_pinwheel(n_rows, random_state=1000 + seed)
 
 
