@@ -82,6 +82,7 @@ def main(arguments=None):
             row = [name, flow, n_layers, shown, n_parameters, model.score(X_new), seconds]
             print_table(COLUMNS, [row], header=i == j == 0)
             draw_density(axes[i, j], model, X, f"{flow}, {n_layers} layers, {n_parameters}")
+        axes[i, 0].set_ylabel(name)
     figure.savefig(options.output, dpi=110)
     print(f"wrote {options.output}")
 
