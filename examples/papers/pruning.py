@@ -4,10 +4,10 @@ A pinwheel of 5 wings is fitted with 12 components, without a prior and with a s
 (`weight_concentration_prior`); fits with others of its values follow. Defaults otherwise; the adjusted Rand index is
 that of the fitted rows.
 
-    python examples/papers/pruning.py [--seeds 5] [--budget small] [--output pruning.png]
+    python examples/papers/pruning.py [--seeds 5] [--rows 1000] [--budget small] [--output pruning.png]
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from comparison import draw_clusters, option_parser, panels, print_table, timed_fit
 from sklearn.metrics import adjusted_rand_score
@@ -52,8 +52,10 @@ def fit_row(concentration, seed, budget):
 def main(arguments=None):
     parser = option_parser(__doc__, "pruning.png")
     parser.add_argument("--seeds", type=int, help=f"how many with the prior {CONCENTRATION}")
+    parser.add_argument("--rows", type=int, help="of each data set")
     options = parser.parse_args(arguments)
     budget = BUDGETS[options.budget]
+    budget = replace(budget, n_rows=options.rows or budget.n_rows)
     runs = [(None, 0), *((CONCENTRATION, seed) for seed in range(options.seeds or budget.n_seeds))]
     runs += [(value, seed) for value in OTHER_CONCENTRATIONS for seed in range(budget.n_seeds_of_others)]
     figure, axes = panels(1, 2)
