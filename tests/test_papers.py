@@ -1,0 +1,117 @@
+"""The repeated experiments of examples/papers run, small, and print what they should. Findings: docs/benchmarks.md."""
+
+import numpy as np
+import planar_depth
+import pruning
+import pytest
+import variational_mixture
+import weight_sharing
+from comparison import cluster_accuracy, digits
+from toy_data import make_checkerboard, make_eight_gaussians
+
+
+@pytest.fixture
+def table(capsys, tmp_path):
+    """A function that runs an experiment small and reads its table: a dict of strings for each row."""
+
+    def run(experiment, *options):
+        picture = tmp_path / "picture.png"
+        experiment.main(["--budget", "small", "--output", str(picture), *options])
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        header, _, *lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+        columns, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in (header, *lines))
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    return run
+
+
+def numbers(rows, column):
+    values = np.array([float(row[column]) for row in rows])
+    assert np.isfinite(values).all()
+    return values
+
+
+def save_images(path, n_rows, n_train):
+    """An archive in MNIST's form: each digit has a bright row of pixels of its own."""
+    rng = np.random.default_rng(0)
+    y = np.arange(n_rows) % 10
+    X = rng.integers(0, 60, size=(n_rows, 28, 28))
+    X[np.arange(n_rows), 2 * y] += 150
+    np.savez(path, X=X.reshape(n_rows, 784).astype(np.uint8), y=y.astype(np.uint8), n_train=n_train)
+
+
+class TestVariationalMixture:
+    def test_every_method_has_scores_on_toy_data(self, table):
+        rows = table(variational_mixture, "--sets", "circles", "circles, 64 labels")
+        assert len(rows) == 2 * len(variational_mixture.FLOWS) + 2
+        accuracy = numbers(rows, "accuracy")
+        assert ((accuracy >= 0.5) & (accuracy <= 1)).all()
+        assert (numbers(rows, "lowest") <= accuracy).all()
+        flows = [row for row in rows if row["method"] in variational_mixture.FLOWS]
+        assert (numbers(flows, "ELBO, nats a row") < 0).all()
+        exact = [row for row in flows if row["method"] == "exact"]
+        assert (numbers(exact, "adj. Rand") > 0.9).all()
+
+    def test_given_images_stand_beside_the_published_figures(self, table, tmp_path):
+        save_images(tmp_path / "images.npz", 600, 400)
+        rows = table(variational_mixture, "--sets", "digits", "--mnist", str(tmp_path / "images.npz"))
+        accuracy = {row["method"]: float(row["accuracy"]) for row in rows}
+        assert accuracy.keys() >= {*variational_mixture.FLOWS, *variational_mixture.PUBLISHED, "k-means"}
+        assert accuracy["start alone"] > 0.9
+
+
+def test_pruned_fits_have_fewer_components(table):
+    rows = table(pruning)
+    assert len(rows) == 2 + len(pruning.OTHER_CONCENTRATIONS)
+    components = numbers(rows, "components")
+    assert components[0] == pruning.N_COMPONENTS
+    assert (components[1:] < pruning.N_COMPONENTS).all()
+    assert (np.abs(numbers(rows, "adj. Rand")) <= 1).all()
+
+
+def test_shared_layers_save_parameters(table):
+    rows = table(weight_sharing)
+    n_shared = weight_sharing.BUDGETS["small"].n_layers + 1
+    assert [row["data"] for row in rows] == ["pinwheel"] * n_shared + ["digits"] * n_shared
+    assert (np.diff(numbers(rows, "parameters").reshape(2, n_shared), axis=1) < 0).all()
+    assert np.ptp(numbers(rows, "log-likelihood, held out")) < 100
+
+
+class TestPlanarDepth:
+    def test_every_flow_has_a_density(self, table):
+        rows = table(planar_depth)
+        assert len(rows) == len(planar_depth.SETS) * (len(planar_depth.DEPTHS) + 2 * len(planar_depth.NETWORKS))
+        assert (np.abs(numbers(rows, "log-likelihood, held out")) < 20).all()
+
+    @pytest.mark.parametrize("flow", planar_depth.NETWORKS)
+    @pytest.mark.parametrize("n_parameters", [1000, 3000])
+    def test_widths_give_about_the_parameters_wanted(self, flow, n_parameters):
+        n_units = planar_depth.width_for(flow, n_parameters)
+        assert planar_depth.count_parameters(flow, 4, n_units) == pytest.approx(n_parameters, rel=0.06)
+
+
+def test_accuracy_matches_clusters_to_classes():
+    y = np.array([0, 0, 0, 1, 1, 2])
+    assert cluster_accuracy(y, [2, 2, 2, 0, 0, 1]) == 1
+    assert cluster_accuracy(y, [0, 0, 1, 1, 1, 1]) == pytest.approx(4 / 6)
+
+
+def test_held_out_digits_do_not_depend_on_those_fitted():
+    X, y, X_new, y_new = digits(n_rows=100, seed=1)
+    assert len(X) == len(y) == 100
+    assert len(X_new) == len(y_new) > 200
+    assert X.shape[1] == X_new.shape[1] < 20
+    np.testing.assert_array_equal(digits(n_rows=50, seed=2)[3], y_new)
+
+
+def test_checkerboard_has_rows_on_dark_squares_only():
+    X, y = make_checkerboard(400, random_state=0)
+    squares = np.floor(X).astype(int)
+    assert (squares.sum(1) % 2 == 0).all()
+    assert len(np.unique(squares, axis=0)) == len(np.unique(y)) == 8
+
+
+def test_eight_gaussians_lie_around_the_circle():
+    X, y = make_eight_gaussians(4000, random_state=0)
+    centres = np.array([X[y == k].mean(0) for k in range(8)])
+    np.testing.assert_allclose(np.linalg.norm(centres, axis=1), 1, atol=0.03)
