@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from ..mixture import rows_at_once
 from .history import History
 from .objectives import Objective
 from .parameter_table import ParameterTable
@@ -16,7 +17,6 @@ from .parameter_table import ParameterTable
 _MIN_STEPS_PER_ITERATION = 10
 _STEP_SIZE_CUT = 0.2
 _MAX_GRADIENT_NORM = 5.0
-_EVALUATION_ROWS = 2**16
 _LIKELIHOOD = Objective()
 
 
@@ -147,7 +147,7 @@ def train(
 @torch.no_grad()
 def evaluate(mixture, rows, objective=_LIKELIHOOD):
     """Mean objective per row of each restart, Tensor of shape (R,), in evaluation mode."""
-    size = max(_EVALUATION_ROWS // (mixture.n_restarts * mixture.n_components), 1)
+    size = rows_at_once(mixture)
     chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
     was_training = mixture.training
     mixture.eval()

@@ -118,7 +118,7 @@ class SplineMap(ScalarMap):
         """From gradients with respect to what `_bins` returned, to those with respect to the raw parameters."""
         n_components, _, n_bins, *shape = softmax.shape
         to_softmax = torch.zeros_like(softmax)
-        torch.mul(below[:, None], (to_start * self._scale())[:, :, None], out=to_softmax[:, :, :-1])
+        to_softmax[:, :, :-1].addcmul_(below[:, None], (to_start * self._scale())[:, :, None])
         to_size = (to_size * self._scale())[:, :, None]
         to_softmax.scatter_add_(2, index[:, None].expand_as(to_size), to_size)
 
@@ -128,7 +128,7 @@ class SplineMap(ScalarMap):
         raw.scatter_(1, torch.cat([first, first + 1], 1), -to_slopes * torch.expm1(_MIN_SLOPE - slopes))
         weighted = to_softmax.mul_(softmax)
         sizes = raw[:, : 2 * n_bins].unflatten(1, (2, n_bins))
-        torch.addcmul(weighted, softmax, weighted.sum(2, keepdim=True), value=-1, out=sizes)
+        sizes.copy_(weighted.addcmul_(softmax, weighted.sum(2, keepdim=True), value=-1))
         return raw[:, :-1].flatten(1, 2)
 
 
