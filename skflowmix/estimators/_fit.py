@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..bridge import resolve_device, seeded_generator
 from ..flows import PRESETS, make_flow, make_shared_layers
 from ..mixture import FlowMixture
 from ..posterior import PosteriorNetwork
-from ..training import SOLVERS, Objective, Rows, TrainingOptions, e_step
+from ..training import SOLVERS, Objective, Rows, TrainingOptions, compiled, e_step
 from ._labels import encode_labels
 from ._parameters import FlowMixtureParameters
 from ._pruning import prune
@@ -160,7 +161,7 @@ class FlowMixtureFit(FlowMixtureParameters):
             "neighbors": torch.as_tensor(neighbors, device=device),
             "generator": seeded_generator(random_state.randint(np.iinfo(np.int32).max), device),
         }
-        solve = partial(SOLVERS[self.solver], options=options, objective=self._objective(data.weight[training].sum()))
+        solve = partial(self._solve, options=options, objective=self._objective(data.weight[training].sum()))
         scores, self.converged_, history = solve(mixture.to(device), rows[training], **how)
         if self._prunes():
             seed = random_state.randint(np.iinfo(np.int32).max)
@@ -183,6 +184,10 @@ class FlowMixtureFit(FlowMixtureParameters):
                 scores, self.converged_, history = solve(mixture.to(rows.x), learned, **how)
         self._keep_restart(mixture, int(np.argmax(scores)), scores, history)
         self._architecture = self._architecture_of(component_class)
+
+    def _solve(self, mixture, rows, **how):
+        with compiled(mixture.flow) if self.compile else nullcontext():
+            return SOLVERS[self.solver](mixture, rows, **how)
 
     def _objective(self, n_rows):
         concentration = self.weight_concentration_prior

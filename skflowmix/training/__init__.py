@@ -1,5 +1,6 @@
 """Fitting a mixture of flows: objectives, the loop, solvers, and what they report."""
 
+from .compilation import compiled
 from .em import e_step
 from .history import History
 from .loop import Rows, TrainingOptions, train
@@ -23,6 +24,7 @@ __all__ = [
     "assigned_loss",
     "assigned_objective",
     "assigned_posterior",
+    "compiled",
     "consistency_loss",
     "e_step",
     "elbo_loss",
