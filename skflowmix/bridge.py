@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-_FLOWS_TIMES_ROWS = 2**17
+from .mixture import rows_at_once
 
 
 def resolve_device(device):
@@ -51,7 +51,7 @@ def evaluate_in_chunks(function, X, mixture):
     -------
     ndarray of shape (N, ...)
     """
-    size = max(_FLOWS_TIMES_ROWS // mixture.n_components, 1)
+    size = rows_at_once(mixture)
     like = mixture.logits
     return np.concatenate(
         [

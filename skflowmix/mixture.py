@@ -14,6 +14,9 @@ import copy
 import torch
 from torch import nn
 
+_CACHED_FLOWS_TIMES_ROWS = 2**13
+_FLOWS_TIMES_ROWS = 2**17
+
 
 class FlowMixture(nn.Module):
     """Mixture of K flows, or R such mixtures side by side.
@@ -257,6 +260,18 @@ class FlowMixture(nn.Module):
             module, name, _ = parts[0]
             _replace(module, name, torch.cat([tensor for _, _, tensor in parts]))
         return stacked
+
+
+def rows_at_once(model):
+    """How many rows to evaluate together: on a CPU those whose hidden units its cache may hold.
+
+    Parameters
+    ----------
+    model : FlowMixture or PosteriorNetwork
+    """
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    flows_times_rows = _CACHED_FLOWS_TIMES_ROWS if on_cpu else _FLOWS_TIMES_ROWS
+    return max(flows_times_rows // (model.n_restarts * model.n_components), 1)
 
 
 def _tensors(module):

@@ -98,7 +98,10 @@ def autoregressive_masks(order, hidden_layer_sizes, n_parameters):
 
 
 class _Perceptrons(torch.autograd.Function):
-    """The layers of `MLP` with a backward pass by hand, which reuses memory and skips autograd's book-keeping."""
+    """The layers of `MLP` with a backward pass by hand, which reuses memory and skips autograd's book-keeping.
+
+    `bmm` rather than ``@``: a sixth of the time of a product of 200 rows is ``@`` finding out that it is one.
+    """
 
     @staticmethod
     def forward(ctx, x, *parameters):
@@ -106,9 +109,9 @@ class _Perceptrons(torch.autograd.Function):
         weights, biases = parameters[:n_layers], parameters[n_layers:]
         inputs = [x]
         for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-            inputs.append((weight @ inputs[-1]).add_(bias).relu_())
+            inputs.append(torch.bmm(weight, inputs[-1]).add_(bias).relu_())
         ctx.save_for_backward(*inputs, *weights)
-        return (weights[-1] @ inputs[-1]).add_(biases[-1])
+        return torch.bmm(weights[-1], inputs[-1]).add_(biases[-1])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -122,7 +125,7 @@ class _Perceptrons(torch.autograd.Function):
             bias_gradients[layer] = gradient.sum(-1, keepdim=True)
             if layer == 0 and not ctx.needs_input_grad[0]:
                 return None, *weight_gradients, *bias_gradients
-            gradient = weights[layer].mT @ gradient
+            gradient = torch.bmm(weights[layer].mT, gradient)
             if layer > 0:
                 # In place, this is several times faster than a product with the unit's sign.
                 torch.ops.aten.threshold_backward.grad_input(gradient, inputs[layer], 0, grad_input=gradient)
@@ -132,5 +135,5 @@ class _Perceptrons(torch.autograd.Function):
 def _product_over_rows(outputs, inputs):
     """Tensors of shape (C, n_out, N) and (C, n_in, N) -> Tensor of shape (C, n_out, n_in)."""
     if inputs.shape[1] < _FEW:
-        return (inputs @ outputs.mT).mT  # BLAS is up to four times faster with the few on the left.
-    return outputs @ inputs.mT
+        return torch.bmm(inputs, outputs.mT).mT  # BLAS is up to four times faster with the few on the left.
+    return torch.bmm(outputs, inputs.mT)

@@ -86,7 +86,7 @@ PARAMETERS = [
     ("n_iter_no_change", 0, r"\[1, inf\)"),
     ("tol", -1e-3, r"\[0.0, inf\)"),
     ("dtype", "float16", "float32.*float64|float64.*float32"),
-    ("compile", True, "False"),
+    ("compile", "yes", "bool"),
     ("warm_start", "yes", "bool"),
     ("random_state", -1, "int"),
     ("random_state", "seed", "int"),

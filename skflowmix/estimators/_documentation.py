@@ -79,7 +79,8 @@ flow : str or list of str, default="nsf"
     dtype : {"float32", "float64"}, default="float32"
         Type of the numbers in training. Predictions are computed in float64.
     compile : bool, default=False
-        Only False so far.
+        Whether training steps go through `torch.compile`, which takes a minute or more before the first one, and needs
+        a C++ compiler on a CPU. Where it fails a UserWarning says why, and the fit goes on without.
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit's mixture.
     random_state : int, RandomState instance or None, default=None

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 from ..bridge import resolve_device, seeded_generator
 from ..initialization.n_components import choose_n_components
 from ..mixture import FlowMixture
-from ..training import SOLVERS, History, Objective, Rows, TrainingOptions, e_step, evaluate
+from ..training import SOLVERS, History, Objective, Rows, TrainingOptions, compiled, e_step, evaluate, plain_copy
 from ._architecture import FlowMixtureArchitecture
 from ._labels import encode_labels
 from ._pruning import prune
@@ -188,14 +189,15 @@ class FlowMixtureFit(FlowMixtureArchitecture):
     def _solve(self, options, objective, random_state, mixture, rows, how):
         """Train a stack of restarts, and choose one of the states that they went through."""
         early = []
-        scores, converged, history = SOLVERS[self.solver](
-            mixture,
-            rows,
-            options,
-            objective=objective,
-            after_warm_up=lambda mixture: early.append(copy.deepcopy(mixture)),
-            **how,
-        )
+        with compiled(mixture.flow) if self.compile else nullcontext():
+            scores, converged, history = SOLVERS[self.solver](
+                mixture,
+                rows,
+                options,
+                objective=objective,
+                after_warm_up=lambda mixture: early.append(plain_copy(mixture)),
+                **how,
+            )
         n_restarts = mixture.n_restarts
         for mixture_then in early:
             scores += evaluate(mixture_then, how["validation"] or rows, objective).tolist()

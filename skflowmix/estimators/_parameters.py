@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..bases import BASES
 from ..flows import PRESETS
@@ -45,7 +45,7 @@ class FlowMixtureParameters(BaseEstimator):
         "tol": [Interval(Real, 0, None, closed="left")],
         "device": [str, torch.device],
         "dtype": [StrOptions({"float32", "float64"})],
-        "compile": [Options(bool, {False})],
+        "compile": ["boolean"],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],

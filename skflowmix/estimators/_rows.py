@@ -43,14 +43,14 @@ def merge_repeated_rows(X, codes, weight, resp=None):
     -------
     TrainingSet
     """
-    distinct, inverse = np.unique(np.column_stack([X, codes]), axis=0, return_inverse=True)
-    inverse = inverse.ravel()
-    total = np.bincount(inverse, weight)
+    order = np.lexsort((codes, *X.T[::-1]))  # `np.unique` takes many times the time and the memory.
+    X, codes, weight = X[order], codes[order], weight[order]
+    is_first = np.ones(len(X), dtype=bool)
+    is_first[1:] = (X[1:] != X[:-1]).any(1) | (codes[1:] != codes[:-1])
+    total = np.bincount(is_first.cumsum() - 1, weight)
     if resp is not None:
-        merged = np.zeros((len(distinct), resp.shape[1]))
-        np.add.at(merged, inverse, resp * weight[:, None])
-        resp = merged / total[:, None]
-    return TrainingSet(distinct[:, :-1], distinct[:, -1].astype(int), total, resp)
+        resp = np.add.reduceat(resp[order] * weight[:, None], np.flatnonzero(is_first)) / total[:, None]
+    return TrainingSet(X[is_first], codes[is_first], total, resp)
 
 
 def fit_scaler(X, weight):

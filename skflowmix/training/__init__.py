@@ -1,5 +1,6 @@
 """Fitting a mixture of flows: objectives, the loop, solvers, and what they report."""
 
+from .compilation import compiled, plain_copy
 from .em import e_step
 from .history import History
 from .loop import Rows, TrainingOptions, evaluate, train
@@ -23,10 +24,12 @@ __all__ = [
     "assigned_loss",
     "assigned_objective",
     "assigned_posterior",
+    "compiled",
     "consistency_loss",
     "e_step",
     "elbo_loss",
     "evaluate",
     "mixture_loss",
+    "plain_copy",
     "train",
 ]

@@ -16,9 +16,9 @@ from dataclasses import replace
 import torch
 from torch.nn.functional import one_hot
 
-from ..mixture import FlowMixture
+from ..mixture import FlowMixture, rows_at_once
 from .history import History
-from .loop import _EVALUATION_ROWS, _Run, evaluate, train
+from .loop import _Run, evaluate, train
 from .objectives import assigned_objective
 
 _PASSES = 3
@@ -56,7 +56,7 @@ def e_step(mixture, rows, *, assign=posterior, unlabelled_weight=1.0):
     rows : Rows
         The same with `resp`, in which `unlabelled_weight` is multiplied.
     """
-    size = max(_EVALUATION_ROWS // (mixture.n_restarts * mixture.n_components), 1)
+    size = rows_at_once(mixture)
     log_probs, resps = [], []
     for start in range(0, len(rows), size):
         chunk = rows[start : start + size]

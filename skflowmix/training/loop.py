@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from ..mixture import rows_at_once
 from .history import History
 from .objectives import Objective
 from .parameter_table import ParameterTable
 
 _MIN_STEPS_PER_ITERATION = 10
-_STEP_SIZE_DROP = 0.2
+_STEP_SIZE_CUT = 0.2
 _MAX_GRADIENT_NORM = 5.0
-_EVALUATION_ROWS = 2**16
 _LIKELIHOOD = Objective()
 
 
@@ -101,7 +101,9 @@ class TrainingOptions:
     verbose: bool = False
 
 
-def train(mixture, rows, options, *, objective=_LIKELIHOOD, validation=None, neighbors=None, generator=None):
+def train(
+    mixture, rows, options, *, objective=_LIKELIHOOD, validation=None, neighbors=None, generator=None, n_cuts=None
+):
     """Fit a mixture, in place; it ends in each restart's best state, and in evaluation mode.
 
     Parameters
@@ -118,6 +120,8 @@ def train(mixture, rows, options, *, objective=_LIKELIHOOD, validation=None, nei
         Indices of each row's neighbours among the rows, where `neighbor_noise` is wanted.
     generator : torch.Generator, default=None
         On the device of the rows; orders them and draws the noise.
+    n_cuts : int Tensor of shape (R,), default=None
+        How many step sizes each restart leaves out, the first ones.
 
     Returns
     -------
@@ -127,7 +131,7 @@ def train(mixture, rows, options, *, objective=_LIKELIHOOD, validation=None, nei
         Whether all restarts stopped improving before `max_iter`.
     history : History
     """
-    run = _Run(mixture, rows, options, objective, validation, neighbors, generator)
+    run = _Run(mixture, rows, options, objective, validation, neighbors, generator, n_cuts)
     mixture.train()
     try:
         while run.iteration < options.max_iter and run.active.any():
@@ -143,7 +147,7 @@ def train(mixture, rows, options, *, objective=_LIKELIHOOD, validation=None, nei
 @torch.no_grad()
 def evaluate(mixture, rows, objective=_LIKELIHOOD):
     """Mean objective per row of each restart, Tensor of shape (R,), in evaluation mode."""
-    size = max(_EVALUATION_ROWS // (mixture.n_restarts * mixture.n_components), 1)
+    size = rows_at_once(mixture)
     chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
     was_training = mixture.training
     mixture.eval()
@@ -155,16 +159,20 @@ def evaluate(mixture, rows, objective=_LIKELIHOOD):
 class _Run:
     """State of a fit: everything with a letter R is one entry for each restart."""
 
-    def __init__(self, mixture, rows, options, objective, validation, neighbors, generator):
+    def __init__(self, mixture, rows, options, objective, validation, neighbors, generator, n_cuts=None):
         self.mixture, self.rows, self.options, self.objective = mixture, rows, options, objective
         self.validation, self.neighbors, self.generator = validation, neighbors, generator
         self.needs_view = getattr(objective, "needs_view", False)
         self.history = History()
         self.iteration = 0
         self.table = ParameterTable(mixture, mixture.n_restarts)
+        self.n_cuts = torch.zeros(mixture.n_restarts, dtype=torch.int64) if n_cuts is None else n_cuts.long()
+        self.n_cuts = self.n_cuts.to(rows.x.device)
         self.optimizer = torch.optim.AdamW(
-            [{"params": row} for row in self.table.rows()],
-            lr=options.learning_rate,
+            [
+                {"params": row, "lr": options.learning_rate * _STEP_SIZE_CUT**n}
+                for row, n in zip(self.table.rows(), self.n_cuts.tolist(), strict=True)
+            ],
             weight_decay=options.alpha,
             fused=True,
         )
@@ -172,7 +180,6 @@ class _Run:
         start = evaluate(mixture, rows if validation is None else validation, objective)
         self.best_score = start.nan_to_num(-torch.inf, neginf=-torch.inf)
         self.idle = torch.zeros_like(start, dtype=torch.int64)
-        self.n_drops = torch.zeros_like(start, dtype=torch.int64)
         self.active = torch.ones_like(start, dtype=torch.bool)
 
     def iterate(self):
@@ -253,13 +260,13 @@ class _Run:
         """Send restarts back to their best state with a smaller step; those that had the smallest end."""
         if not chosen.any():
             return
-        self.n_drops += chosen
+        self.n_cuts += chosen
         self.idle[chosen] = 0
-        self.active &= self.n_drops < self.options.n_step_sizes
+        self.active &= self.n_cuts < self.options.n_step_sizes
         self.table.copy_rows(self.best_state, self.table.live_state, chosen)
         for group, hit in zip(self.optimizer.param_groups, chosen.tolist(), strict=True):
             if hit:
-                group["lr"] *= _STEP_SIZE_DROP
+                group["lr"] *= _STEP_SIZE_CUT
                 for parameter in group["params"]:
                     self.optimizer.state.pop(parameter, None)
 

@@ -113,7 +113,15 @@ class Compose(Transform):
         """Initialize each transform with the rows that reach it in evaluation mode; see `Transform.initialize`."""
         was_training = self.training
         self.eval()
-        for transform in self.transforms:
-            transform.initialize(x, weight)  # type: ignore[operator]
-            x, _ = transform(x)
+        starts = [i for i, transform in enumerate(self.transforms) if _starts_from_data(transform)]
+        for i in range(max(starts, default=-1) + 1):
+            if i > 0:
+                x, _ = self.transforms[i - 1](x)
+            self.transforms[i].initialize(x, weight)  # type: ignore[operator]
         self.train(was_training)
+
+
+def _starts_from_data(transform):
+    if isinstance(transform, Compose):
+        return any(map(_starts_from_data, transform.transforms))
+    return type(transform).initialize is not Transform.initialize

@@ -17,6 +17,8 @@ from torch.linalg import solve_triangular
 from .base import Compose, Transform
 from .orthogonal import Permutation, product_of_reflections
 
+_ROWS_AT_ONCE = 2**14
+
 
 def weighted_moments(x, weight):
     """Means and covariances of rows under several sets of weights.
@@ -25,16 +27,22 @@ def weighted_moments(x, weight):
     ----------
     x : Tensor of shape (C, N, D)
     weight : Tensor of shape (C, N)
+        Their type is that of the moments.
 
     Returns
     -------
     mean : Tensor of shape (C, 1, D)
     covariance : Tensor of shape (C, D, D)
     """
-    share = weight[:, :, None] / weight.sum(1).clamp_min(torch.finfo(x.dtype).tiny)[:, None, None]
-    mean = share.mT @ x
-    centred = x - mean
-    return mean, (share * centred).mT @ centred
+    share = weight[:, :, None] / weight.sum(1).clamp_min(torch.finfo(weight.dtype).tiny)[:, None, None]
+    chunks = list(zip(share.split(_ROWS_AT_ONCE, 1), x.split(_ROWS_AT_ONCE, 1), strict=True))
+    mean = sum(share.mT @ x.to(share) for share, x in chunks)
+    covariance = sum(_scatter(share, x.to(share) - mean) for share, x in chunks)
+    return mean, covariance
+
+
+def _scatter(share, centred):
+    return (share * centred).mT @ centred
 
 
 @lru_cache(maxsize=128)
@@ -91,7 +99,7 @@ class _WhitenedAffine(Transform):
         Each covariance takes in one pseudo-row of the pooled covariance, so that a component of few rows
         starts with a scale that other components know.
         """
-        mean, covariance = weighted_moments(x.double(), weight.double())
+        mean, covariance = weighted_moments(x, weight.double())
         n_rows = weight.double().sum(1)[:, None, None]
         pooled = (n_rows * covariance).sum(0) / n_rows.sum()
         self.set_gaussian(mean.squeeze(1), (n_rows * covariance + pooled) / (n_rows + 1))

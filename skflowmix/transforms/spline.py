@@ -11,6 +11,7 @@ that no digits cancel.
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from torch.nn.functional import softplus
@@ -20,6 +21,14 @@ from .scalar import ScalarMap
 _MIN_BIN = 1e-3
 _MIN_SLOPE = 1e-3
 _SLOPE_ONE = math.log(math.expm1(1 - _MIN_SLOPE))
+
+
+@lru_cache(maxsize=128)
+@torch.inference_mode(False)
+def _knots_of_least_bins(n_bins, bound, dtype, device):
+    """Where the inner knots would be if every bin had the least size, Tensor of shape (n_bins - 1, 1, 1)."""
+    count = torch.arange(1, n_bins, dtype=dtype, device=device)[:, None, None]
+    return count * (2 * bound * _MIN_BIN) - bound
 
 
 class SplineMap(ScalarMap):
@@ -65,8 +74,8 @@ class SplineMap(ScalarMap):
         raw = raw.unflatten(1, (self.n_parameters, value.shape[1]))
         softmax = raw[:, : 2 * n_bins].unflatten(1, (2, n_bins)).softmax(2)
         reach = softmax[:, int(by_height), :-1].detach().cumsum(1)
-        knots_of_least = torch.arange(1, n_bins, dtype=raw.dtype, device=raw.device)[:, None, None] * least - self.bound
-        below = (value[:, None] >= torch.add(knots_of_least, reach, alpha=self._scale())).to(raw.dtype)
+        knots = torch.add(_knots_of_least_bins(n_bins, self.bound, raw.dtype, raw.device), reach, alpha=self._scale())
+        below = knots.le_(value[:, None])  # In place, a comparison of numbers gives numbers.
         n_below = below.sum(1, keepdim=True)
         index = n_below.long()
 
@@ -109,7 +118,7 @@ class SplineMap(ScalarMap):
         """From gradients with respect to what `_bins` returned, to those with respect to the raw parameters."""
         n_components, _, n_bins, *shape = softmax.shape
         to_softmax = torch.zeros_like(softmax)
-        torch.mul(below[:, None], (to_start * self._scale())[:, :, None], out=to_softmax[:, :, :-1])
+        to_softmax[:, :, :-1].addcmul_(below[:, None], (to_start * self._scale())[:, :, None])
         to_size = (to_size * self._scale())[:, :, None]
         to_softmax.scatter_add_(2, index[:, None].expand_as(to_size), to_size)
 
@@ -119,7 +128,7 @@ class SplineMap(ScalarMap):
         raw.scatter_(1, torch.cat([first, first + 1], 1), -to_slopes * torch.expm1(_MIN_SLOPE - slopes))
         weighted = to_softmax.mul_(softmax)
         sizes = raw[:, : 2 * n_bins].unflatten(1, (2, n_bins))
-        torch.addcmul(weighted, softmax, weighted.sum(2, keepdim=True), value=-1, out=sizes)
+        sizes.copy_(weighted.addcmul_(softmax, weighted.sum(2, keepdim=True), value=-1))
         return raw[:, :-1].flatten(1, 2)
 
 
@@ -146,8 +155,8 @@ class _SplineForward(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, raw, spline):
-        inside = x.abs() < spline.bound
         clamped = x.clamp(-spline.bound, spline.bound)
+        outside = x.abs() >= spline.bound
         start, size, slopes, softmax, below, index = spline._bins(raw, clamped, by_height=False)
         width, height = size.unbind(1)
         theta = (clamped - start[:, 0]).div_(width).clamp_(0, 1)
@@ -157,17 +166,17 @@ class _SplineForward(torch.autograd.Function):
         z = torch.addcmul(start[:, 1], height, rise)
         ctx.spline = spline
         ctx.save_for_backward(
-            inside, theta, slope, u, v, numerator, denominator, rise, size, slopes, softmax, below, index
+            outside, theta, slope, u, v, numerator, denominator, rise, size, slopes, softmax, below, index
         )
         log_slope = _log_slope(slope, numerator, denominator)
-        return torch.where(inside, z, x), torch.where(inside, log_slope, 0.0)
+        return torch.where(outside, x, z), log_slope.masked_fill_(outside, 0)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, to_z, to_log_slope):
-        inside, theta, slope, u, v, numerator, denominator, rise, size, slopes, *bins = ctx.saved_tensors
+        outside, theta, slope, u, v, numerator, denominator, rise, size, slopes, *bins = ctx.saved_tensors
         (width, height), (d0, d1) = size.unbind(1), slopes.unbind(1)
-        to_z_inside, to_log_slope = torch.where(inside, to_z, 0.0), torch.where(inside, to_log_slope, 0.0)
+        to_z_inside, to_log_slope = to_z.masked_fill(outside, 0), to_log_slope.masked_fill(outside, 0)
         twice = to_log_slope + to_log_slope
         to_product = (to_z_inside * height).div_(denominator)  # of theta and u
         minus_to_denominator = (twice / denominator).addcmul_(to_product, rise)
@@ -184,4 +193,4 @@ class _SplineForward(torch.autograd.Function):
         to_height = (to_slope / width).addcmul_(to_z_inside, rise)
         to_start, to_size = torch.stack((-to_x, to_z_inside), 1), torch.stack((to_width, to_height), 1)
         to_raw = ctx.spline._to_raw(to_start, to_size, slopes, to_slopes, *bins)
-        return torch.where(inside, to_x, to_z), to_raw, None
+        return torch.where(outside, to_z, to_x), to_raw, None
