@@ -20,6 +20,16 @@ def test_merging_averages_responsibilities_by_weight():
     np.testing.assert_allclose(data.resp, [[0.25, 0.75]])
 
 
+def test_merged_rows_stand_in_the_order_of_their_features_and_code():
+    rng = np.random.RandomState(0)
+    X, codes = rng.randint(-2, 3, size=(300, 3)) / 2.0, rng.randint(-1, 2, size=300)
+    weight = rng.uniform(1, 2, size=300)
+    data = merge_repeated_rows(X, codes, weight)
+    distinct, inverse = np.unique(np.column_stack([X, codes]), axis=0, return_inverse=True)
+    np.testing.assert_array_equal(np.column_stack([data.X, data.codes]), distinct)
+    np.testing.assert_allclose(data.weight, np.bincount(inverse.ravel(), weight), rtol=1e-12)
+
+
 def test_scaler_heeds_weights():
     scaler = fit_scaler(np.array([[0.0], [1.0]]), np.array([3.0, 1.0]))
     np.testing.assert_allclose([scaler.mean_[0], scaler.scale_[0]], [0.25, np.sqrt(0.1875)])

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.mixture import FlowMixture
-from skflowmix.training import Rows, TrainingOptions, assigned_objective, loop, train
+from skflowmix.training import SOLVERS, Objective, Rows, TrainingOptions, assigned_objective, loop, train
 from skflowmix.training.loop import evaluate
 from skflowmix.training.parameter_table import ParameterTable
 from skflowmix.transforms import BatchNorm, Compose, Coupling, SplineMap
@@ -229,6 +230,25 @@ def test_stops_when_nothing_improves_enough():
     np.testing.assert_allclose(np.ravel(history.learning_rate[first::4]), [5e-3, 1e-3, 2e-4], rtol=1e-12)
 
 
+def test_step_sizes_that_are_left_out_are_not_taken():
+    rows = banana()
+    mixture = FlowMixture.stack([gaussian_start(rows, seed=seed) for seed in range(2)])
+    *_, history = train(
+        mixture, rows, options(max_iter=1, learning_rate=1e-2), n_cuts=torch.tensor([True, False]), generator=seeded()
+    )
+    np.testing.assert_allclose(history.learning_rate, [[2e-3, 1e-2]])
+
+
+def test_step_size_of_a_warm_up_without_gain_is_not_tried_again():
+    rows = replace(banana(), resp=torch.full((N_ROWS, 1, 2), 0.5, dtype=torch.float64))
+    mixture = gaussian_start(rows)
+    for tol, first in ((1e9, 1e-3), (-1e9, 5e-3)):
+        how = {"objective": Objective(), "validation": rows, "generator": seeded()}
+        settings = options(max_iter=4, learning_rate=5e-3, tol=tol, n_iter_no_change=1)
+        *_, history = SOLVERS["gradient"](copy.deepcopy(mixture), rows, settings, **how)
+        assert history.learning_rate[0] == pytest.approx([first])
+
+
 def test_stops_early_on_a_real_fit():
     rows = banana()
     _, converged, history = train(
@@ -346,7 +366,7 @@ def test_evaluate_does_not_depend_on_its_chunks(monkeypatch):
     whole = evaluate(mixture, rows)
     expected = (rows.weight * mixture.restart_log_joint(rows.x).logsumexp(-1)).sum(1) / rows.weight.sum()
     torch.testing.assert_close(whole, expected, rtol=1e-12, atol=1e-12)
-    monkeypatch.setattr(loop, "_EVALUATION_ROWS", 30)
+    monkeypatch.setattr(loop, "rows_at_once", lambda mixture: 7)
     torch.testing.assert_close(evaluate(mixture, rows), whole, rtol=1e-12, atol=1e-12)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from skflowmix import transforms
+from skflowmix.flows import make_flow
 from skflowmix.nets import MLP
 from skflowmix.transforms import (
     ActNorm,
@@ -162,6 +163,28 @@ def covariance(z, weight):
     pairs = [(rows.numpy(), w.numpy()) for rows, w in zip(z, weight, strict=True)]
     mean = np.stack([np.average(rows, axis=0, weights=w) for rows, w in pairs])
     return mean, np.stack([np.atleast_2d(np.cov(rows.T, aweights=w, ddof=0)) for rows, w in pairs])
+
+
+def test_moments_do_not_depend_on_their_chunks(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 50, 3, generator=generator, dtype=torch.float64)
+    weight = torch.rand(2, 50, generator=generator, dtype=torch.float64)
+    whole = transforms.linear.weighted_moments(x, weight)
+    monkeypatch.setattr(transforms.linear, "_ROWS_AT_ONCE", 7)
+    for chunked, expected in zip(transforms.linear.weighted_moments(x, weight), whole, strict=True):
+        torch.testing.assert_close(chunked, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_rows_pass_no_further_than_the_last_layer_that_starts_from_them():
+    flow = make_flow("nsf", 2, 3)
+    passed = []
+    for i, layer in enumerate(flow.transforms):
+        layer.register_forward_hook(lambda *_, i=i: passed.append(i))
+    flow.initialize(torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0)), torch.ones(2, 9))
+    assert passed == []
+    normalised = transforms.Compose([*flow.transforms, transforms.ActNorm(2, 3), flow.transforms[1]])
+    normalised.initialize(torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0)), torch.ones(2, 9))
+    assert passed == list(range(len(flow.transforms)))
 
 
 def test_every_public_transform_and_scalar_map_has_an_entry():
