@@ -549,3 +549,16 @@ def test_parameters_that_a_loss_does_not_depend_on_have_no_gradient(stack):
     table.differentiate(stack.logits.square().sum())
     found = torch.cat([gradients.flatten() for gradients in table.gradients])
     assert found.count_nonzero() == stack.logits.numel()
+
+
+def test_an_iteration_takes_at_most_so_many_rows(monkeypatch):
+    monkeypatch.setattr(loop, "_MAX_ROWS_PER_ITERATION", 25)
+    rows, seen = banana(100), []
+
+    def objective(mixture, batch, progress=1.0):
+        if torch.is_grad_enabled():
+            seen.append(len(batch))
+        return Objective()(mixture, batch, progress)
+
+    train(gaussian_start(rows), rows, options(max_iter=1, batch_size=10), objective=objective, generator=seeded())
+    assert seen == [10] * 10

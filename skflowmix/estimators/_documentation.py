@@ -58,7 +58,8 @@ flow : str or list of str, default="nsf"
         part of the way to a neighbour (arXiv:1610.02242).
     max_iter : int, default=200
         Most iterations; at most half of them are the warm-up. An iteration is a pass over the rows, or several where
-        that were fewer than ten steps. With "em" and "hard-em" these are the iterations of all M-steps together.
+        that were fewer than ten steps, or over 40,960 rows, drawn anew, where there are more. With "em" and "hard-em"
+        these are the iterations of all M-steps together.
     batch_size : int or "auto", default="auto"
         Rows of a step. "auto" takes all of them up to 512; above that a 32nd, but 256 to 1,024.
     learning_rate_init : float, default=5e-3

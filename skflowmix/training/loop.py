@@ -15,6 +15,7 @@ from .objectives import Objective
 from .parameter_table import ParameterTable
 
 _MIN_STEPS_PER_ITERATION = 10
+_MAX_ROWS_PER_ITERATION = 40 * 1024
 _STEP_SIZE_CUT = 0.2
 _MAX_GRADIENT_NORM = 5.0
 _LIKELIHOOD = Objective()
@@ -63,7 +64,7 @@ class TrainingOptions:
     Attributes
     ----------
     max_iter : int
-        Most iterations. An iteration is a pass over the rows, or several on small data.
+        Most iterations. An iteration is a pass over the rows, several on small data, or over 40,960 of many rows.
     ramp_iter : int
         Iterations over which the objective's `progress` goes from 0 to 1. Where their scores miss terms that are
         still to come, the last of their states is taken for the best so far, and none of them ends the fit.
@@ -201,7 +202,7 @@ class _Run:
     def _epoch(self):
         """Take the steps of an iteration; mean training score and whether all steps were finite, both (R,)."""
         size = min(self.options.batch_size, len(self.rows))
-        n_batches = len(self.rows) // size
+        n_batches = max(min(len(self.rows), _MAX_ROWS_PER_ITERATION) // size, 1)
         n_passes = math.ceil(_MIN_STEPS_PER_ITERATION / n_batches)
         total, finite = 0.0, True
         for _ in range(n_passes):
