@@ -43,7 +43,7 @@ def merge_repeated_rows(X, codes, weight, resp=None):
     -------
     TrainingSet
     """
-    order = np.lexsort((codes, *X.T[::-1]))  # `np.unique` takes many times the time and the memory.
+    order = np.lexsort((codes, *X.T[::-1]))
     X, codes, weight = X[order], codes[order], weight[order]
     is_first = np.ones(len(X), dtype=bool)
     is_first[1:] = (X[1:] != X[:-1]).any(1) | (codes[1:] != codes[:-1])
