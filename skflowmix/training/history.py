@@ -14,6 +14,8 @@ class History:
     training_score, validation_score : list of list of float
         For each iteration, each restart's mean objective per row (a log-likelihood, in nats, of the
         standardised data where there are no labels). Without a validation split the second list is empty.
+    start_score : list of float
+        Each restart's score before the first iteration, without noise.
     learning_rate : list of list of float
         For each iteration, each restart's step size.
     n_rollbacks : int
@@ -29,6 +31,7 @@ class History:
 
     training_score: list = field(default_factory=list)
     validation_score: list = field(default_factory=list)
+    start_score: list = field(default_factory=list)
     learning_rate: list = field(default_factory=list)
     n_rollbacks: int = 0
     interrupted: bool = False

@@ -179,6 +179,7 @@ class _Run:
         )
         self.best_state = self.table.state()
         start = evaluate(mixture, rows if validation is None else validation, objective)
+        self.history.start_score = start.tolist()
         self.best_score = start.nan_to_num(-torch.inf, neginf=-torch.inf)
         self.idle = torch.zeros_like(start, dtype=torch.int64)
         self.active = torch.ones_like(start, dtype=torch.bool)

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from .em import by_em, most_probable
-from .loop import evaluate, train
+from .loop import train
 from .objectives import assigned_objective, assigned_posterior
 
 
@@ -42,10 +42,9 @@ def by_gradient(mixture, rows, options, *, objective, after_warm_up=None, **how)
     warm_up = n_cuts = None
     if rows.resp is not None and mixture.n_components > 1:
         alone = replace(options, max_iter=options.max_iter // 2, ramp_iter=0, n_step_sizes=1)
-        before = _held_out_score(mixture, how.get("validation"))
         after, _, warm_up = train(mixture, rows, alone, objective=assigned_objective, **how)
-        if before is not None:
-            n_cuts = torch.tensor(after) <= before.cpu() + options.tol
+        if how.get("validation") is not None:
+            n_cuts = torch.tensor(after) <= torch.tensor(warm_up.start_score) + options.tol
         if mixture.posterior is not None:
             _, _, lesson = train(mixture.posterior, rows, alone, objective=assigned_posterior, **how)
             warm_up.interrupted |= lesson.interrupted
@@ -56,10 +55,6 @@ def by_gradient(mixture, rows, options, *, objective, after_warm_up=None, **how)
     score, converged, history = train(mixture, rows, options, objective=objective, n_cuts=n_cuts, **how)
     history.warm_up = warm_up
     return score, converged, history
-
-
-def _held_out_score(mixture, validation):
-    return None if validation is None else evaluate(mixture, validation, assigned_objective)
 
 
 SOLVERS: dict[str, Callable] = {
