@@ -4,7 +4,7 @@ A pinwheel of 5 wings is fitted with 12 components, without a prior and with a s
 (`weight_concentration_prior`); fits with others of its values follow. Defaults otherwise; the adjusted Rand index is
 that of the fitted rows.
 
-    python examples/papers/pruning.py [--seeds 5] [--rows 1000] [--budget small] [--output pruning.png]
+    python examples/papers/pruning.py [--seeds 10] [--rows 2560] [--budget small] [--output pruning.png]
 """
 
 from dataclasses import dataclass, field, replace
@@ -33,7 +33,7 @@ class Budget:
 
 BUDGETS = {
     "small": Budget(250, 1, 1, {"max_iter": 3, "n_layers": 2, "hidden_layer_sizes": (8,)}),
-    "full": Budget(1000, 5, 1),
+    "full": Budget(2560, 10, 1),
 }
 
 
