@@ -98,6 +98,8 @@ class TestEstimators:
     def test_scores_only_where_they_were_needed(self, blobs, device):
         model = FlowMixtureDensity(**{**CHEAP, "n_components": 2}, device=device).fit(blobs[0])
         assert not hasattr(model, "n_components_scores_")
+        assert hasattr(model.set_params(n_components="auto").fit(blobs[0]), "n_components_scores_")
+        assert not hasattr(model.set_params(n_components=2).fit(blobs[0]), "n_components_scores_")
 
     def test_rows_may_be_scaled_repeated_and_weighted(self, blobs, device):
         X, _ = blobs

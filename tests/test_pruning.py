@@ -78,6 +78,11 @@ def test_goes_with_other_ways_of_training(parameters, blobs, device):
     assert (model.elbo(X) <= model.score_samples(X) + 1e-9).all()
 
 
+def test_without_rows_to_hold_out_all_components_stay(blobs, device):
+    model = FlowMixtureClustering(3, device=device, **SPARSE).fit(blobs[0][:9])
+    assert model.n_components_ == 3
+
+
 def test_classes_keep_their_components(blobs, device):
     X, y = blobs
     halves = np.where(np.arange(400) < 60, 2 * y + (X[:, 1] > 0), -1)

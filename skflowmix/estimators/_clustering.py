@@ -4,11 +4,9 @@ import numpy as np
 import torch
 from sklearn.base import ClusterMixin
 
-from ..initialization.automatic import choose_partition
+from ..initialization.automatic import MAX_ROWS, choose_partition
 from ._base import FlowMixtureBase
 from ._documentation import with_shared_documentation
-
-_MAX_ROWS = 3000
 
 
 @with_shared_documentation
@@ -69,6 +67,8 @@ class FlowMixtureClustering(ClusterMixin, FlowMixtureBase):
         self.labels_ = self.predict(X)
         return self
 
+    _keeps_warm_up = True
+
     def _best_state(self, states, scores, n_restarts, rows, random_state):
         """The state whose partition has the best evidence, as among starts: likelihood does not tell clusters.
 
@@ -77,8 +77,8 @@ class FlowMixtureClustering(ClusterMixin, FlowMixtureBase):
         if rows.allowed is not None or states.n_components == 1 or states.n_restarts == 1:
             return super()._best_state(states, scores, n_restarts, rows, random_state)
         chosen = np.arange(len(rows))
-        if len(rows) > _MAX_ROWS:
-            chosen = random_state.choice(len(rows), _MAX_ROWS, replace=False)
+        if len(rows) > MAX_ROWS:
+            chosen = random_state.choice(len(rows), MAX_ROWS, replace=False)
         judged = rows[torch.as_tensor(chosen, device=rows.x.device)]
         X, weight = judged.x.double().cpu().numpy(), judged.weight.double().cpu().numpy()
         labels = [states.restart(i).log_resp(judged.x).argmax(1).cpu().numpy() for i in range(states.n_restarts)]

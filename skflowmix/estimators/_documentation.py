@@ -37,7 +37,7 @@ flow : str or list of str, default="nsf"
         Parameter of a symmetric Dirichlet prior of the weights; None takes them as they maximise the likelihood. Above
         one it draws them together. Below one it removes components that are not needed: those that cut up a cluster
         without a valley of the density between them become one where held-out rows are described as well. Their
-        `weights_` are zero, the other components keep their numbers.
+        `weights_` are zero, the other components keep their numbers. Where rows are too few to hold any out, all stay.
     init_params : str, callable or array-like of shape (n_samples, n_components), default="auto"
         One of "auto", "gmm", "k-means++", "kmeans", "random", "random_from_data", "spectral".
         First responsibilities, which settle the clusters that are found. "auto" makes a few partitions of different

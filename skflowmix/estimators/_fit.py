@@ -43,6 +43,9 @@ class FlowMixtureFit(FlowMixtureArchitecture):
     """From parameters and rows to a fitted mixture."""
 
     _n_components: int
+    mixture_: FlowMixture
+    n_components_scores_: dict | list
+    _keeps_warm_up = False
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
@@ -91,6 +94,8 @@ class FlowMixtureFit(FlowMixtureArchitecture):
         if continued and n_components == "auto":
             n_components = self._n_components
         elif not continued:
+            if hasattr(self, "n_components_scores_"):
+                del self.n_components_scores_
             self._scaler = fit_scaler(data.X, data.weight)
             if n_components == "auto":
                 X = self._scaler.transform(data.X)
@@ -149,7 +154,7 @@ class FlowMixtureFit(FlowMixtureArchitecture):
         }
         solve = partial(self._solve, options, self._objective(data.weight[training].sum()), random_state)
         state = solve(mixture, rows[training], how)
-        if self._prunes():
+        if self._prunes() and how["validation"] is not None:
             state = self._without_needless(state, component_class, rows[training], options, random_state, how, solve)
         self._keep(state, len(component_class))
         self._architecture = self._architecture_of(component_class)
@@ -195,7 +200,7 @@ class FlowMixtureFit(FlowMixtureArchitecture):
                 rows,
                 options,
                 objective=objective,
-                after_warm_up=lambda mixture: early.append(plain_copy(mixture)),
+                after_warm_up=(lambda mixture: early.append(plain_copy(mixture))) if self._keeps_warm_up else None,
                 **how,
             )
         n_restarts = mixture.n_restarts

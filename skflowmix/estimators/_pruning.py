@@ -11,11 +11,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..initialization.valleys import find_neighbors, valleys
+from ..initialization.valleys import SHALLOW, find_neighbors, valleys
 from ..mixture import FlowMixture
 from ..training import assigned_objective, train
 
-_SHALLOW = 0.7
 _MAX_ROWS = 10_000
 
 
@@ -72,7 +71,7 @@ def _cut_up_clusters(mixture, x, component_class, random_state):
         shallow = {
             pair: depth
             for pair, depth in valleys(labels, neighbors, sparsity).items()
-            if depth < _SHALLOW and len({component_class[groups[k][0]] for k in pair} - {-1}) < 2
+            if depth < SHALLOW and len({component_class[groups[k][0]] for k in pair} - {-1}) < 2
         }
         if not shallow:
             return [group for group in groups.values() if len(group) > 1]

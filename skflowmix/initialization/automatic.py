@@ -19,7 +19,7 @@ from .reachability import reachability_cut, spanning_tree
 from .seeds import one_hot
 from .spectral import spectral
 
-_MAX_ROWS = 3000
+MAX_ROWS = 3000
 _MAX_FEATURES = 64
 _N_NEIGHBORS = 5
 _SIZE_FRACTIONS = (0.5, 0.25, 0.1)
@@ -28,8 +28,8 @@ _SIZE_FRACTIONS = (0.5, 0.25, 0.1)
 def automatic(X, n_components, weight, random_state):
     """The partition with the best evidence among a few, found on at most 3,000 rows; the others follow theirs."""
     rows = np.arange(len(X))
-    if len(X) > _MAX_ROWS:
-        size = max(_MAX_ROWS, min(len(X), 10 * n_components))
+    if len(X) > MAX_ROWS:
+        size = max(MAX_ROWS, min(len(X), 10 * n_components))
         rows = np.sort(random_state.choice(len(X), size, replace=False, p=weight / weight.sum()))
         weight = np.ones(len(X))
     labels = _best_partition(reduce_features(X[rows], random_state), n_components, weight[rows], random_state)

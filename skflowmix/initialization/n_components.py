@@ -20,11 +20,10 @@ import numpy as np
 from .automatic import automatic, candidates, reduce_features
 from .evidence import describe
 from .reachability import spanning_tree
-from .valleys import N_NEIGHBORS, border_depths, find_neighbors
+from .valleys import N_NEIGHBORS, SHALLOW, border_depths, find_neighbors
 
 _MAX_ROWS = 1000
 _MAX_PARTS = 30
-_CHANCE_DEPTH = 0.7
 
 
 def choose_n_components(X, weight, random_state, *, max_components=20):
@@ -75,7 +74,7 @@ def score_n_components(X, weight, random_state, *, max_components=20):
         neighbors, _ = find_neighbors(X)
         for n_clusters in range(2, largest + 1):
             scores[n_clusters] = max(
-                (border_depths(labels, neighbors, sparsity) - _CHANCE_DEPTH).sum()
+                (border_depths(labels, neighbors, sparsity) - SHALLOW).sum()
                 for labels in candidates(X, n_clusters, weight, edges, random_state)
             )
     return scores
