@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
 
-from skflowmix.initialization.valleys import border_depths, find_neighbors, valleys
+from skflowmix.initialization.valleys import border_depths, neighbor_edges, valleys
 
 
 def depth_between(X, labels):
-    return valleys(labels, *find_neighbors(X)).get((0, 1))
+    return valleys(labels, *neighbor_edges(X)).get((0, 1))
 
 
 class TestValleys:
@@ -29,35 +29,37 @@ class TestValleys:
         X, y = make_blobs(300, centers=[[0, 0], [100, 0]], random_state=0)
         assert depth_between(X, y) is None
 
+    def test_background_fills_no_valley(self):
+        X, y = make_blobs(600, centers=[[0, 0], [9, 0]], random_state=0)
+        noise = np.random.RandomState(0).uniform([-3, -3], [12, 3], (30, 2))
+        labels = np.append(y, (noise[:, 0] > 4.5).astype(int))
+        assert depth_between(np.vstack([X, noise]), labels) > 0.9
+
 
 class TestBorderDepths:
-    """Eight rows in a line, each with the one before it for a neighbour."""
+    """Eight rows in a line, each a neighbour of the next."""
 
     def depth(self, labels, sparsity):
-        neighbors = np.array([[1], [0], [1], [2], [3], [4], [5], [6]])
-        return border_depths(np.array(labels), neighbors, np.array(sparsity, dtype=float))
+        edges = np.column_stack([np.arange(len(labels) - 1), np.arange(1, len(labels))])
+        return border_depths(np.array(labels), edges, np.array(sparsity, dtype=float)).tolist()
 
     def test_one_where_clusters_do_not_touch(self):
-        neighbors = np.array([[1], [0], [3], [2]])
-        assert border_depths(np.array([0, 0, 1, 1]), neighbors, np.arange(4.0)).tolist() == [1, 1]
+        assert border_depths(np.array([0, 0, 1, 1]), np.array([[0, 1], [2, 3]]), np.arange(2.0)).tolist() == [1, 1]
 
     @pytest.mark.parametrize(
         ("sparsity", "chance"),
         [
-            pytest.param([1, 1, 1, 5, 5, 1, 1, 1], 1, id="valley"),
-            pytest.param([5, 5, 5, 1, 1, 5, 5, 5], 0, id="ridge"),
-            pytest.param([1, 1, 1, 1, 1, 1, 1, 1], 0.5, id="plain"),
-            pytest.param([1, 1, 1, 5, 5, 9, 9, 9], 0, id="slope"),
+            pytest.param([1, 1, 1, 5, 1, 1, 1], 1, id="valley"),
+            pytest.param([5, 5, 5, 1, 5, 5, 5], 0, id="ridge"),
+            pytest.param([1, 1, 1, 1, 1, 1, 1], 0.5, id="plain"),
+            pytest.param([1, 1, 1, 5, 9, 9, 9], 0, id="slope"),
         ],
     )
     def test_chance_that_the_border_is_sparser(self, sparsity, chance):
-        assert self.depth([0, 0, 0, 0, 1, 1, 1, 1], sparsity).tolist() == [chance, chance]
+        assert self.depth([0, 0, 0, 0, 1, 1, 1, 1], sparsity) == [chance, chance]
 
     def test_a_cluster_that_is_all_border_is_none(self):
-        assert self.depth([0, 0, 0, 0, 0, 0, 0, 1], np.arange(8)).tolist() == [0, 0]
+        assert self.depth([0, 0, 0, 0, 0, 0, 0, 1], np.arange(7)) == [0, 0]
 
     def test_the_shallowest_of_several_borders_counts(self):
-        sparsity = [1, 1, 9, 9, 1, 1, 1, 1, 1, 1]
-        neighbors = np.array([[1], [0], [1], [2], [3], [4], [5], [6], [7], [8]])
-        labels = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
-        assert border_depths(labels, neighbors, np.array(sparsity)).tolist() == [1, 0.5, 0.5]
+        assert self.depth([0, 0, 0, 1, 1, 1, 1, 2, 2, 2], [1, 1, 9, 1, 1, 1, 1, 1, 1]) == [1, 0.5, 0.5]

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
 
-from ..initialization.n_components import score_n_components
+from ..initialization.n_components import choose_n_components
 from ._base import FlowMixtureBase
 from ._documentation import with_shared_documentation
 from ._labels import encode_labels
@@ -65,7 +65,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureBase):
         of_class, scores = spread_labels(X, data.codes), []
         for code in range(len(self.classes_)):
             rows = of_class == code
-            scores.append(score_n_components(X[rows], data.weight[rows], random_state))
+            scores.append(choose_n_components(X[rows], data.weight[rows], random_state)[-1])
         return max(max(of, key=of.__getitem__) for of in scores), scores, self.init_params
 
     def _class_log_resp(self, X):

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..initialization.valleys import SHALLOW, find_neighbors, valleys
+from ..initialization.valleys import SHALLOW, neighbor_edges, valleys
 from ..mixture import FlowMixture
 from ..training import assigned_objective, train
 
@@ -65,12 +65,12 @@ def _cut_up_clusters(mixture, x, component_class, random_state):
     """Groups of components with no valley between them; the first one of a group has the group's class."""
     if len(x) > _MAX_ROWS:
         x = x[torch.as_tensor(random_state.choice(len(x), _MAX_ROWS, replace=False), device=x.device)]
-    labels, (neighbors, sparsity) = _labels(mixture, x), find_neighbors(x.cpu().numpy())
+    labels, (edges, sparsity) = _labels(mixture, x), neighbor_edges(x.cpu().numpy())
     groups = {k: [k] for k in range(mixture.n_components)}
     while True:
         shallow = {
             pair: depth
-            for pair, depth in valleys(labels, neighbors, sparsity).items()
+            for pair, depth in valleys(labels, edges, sparsity).items()
             if depth < SHALLOW and len({component_class[groups[k][0]] for k in pair} - {-1}) < 2
         }
         if not shallow:

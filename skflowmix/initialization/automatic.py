@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import NearestNeighbors
 
 from .evidence import partition_cost
 from .gaussian import fit_gaussians
@@ -27,17 +27,29 @@ _SIZE_FRACTIONS = (0.5, 0.25, 0.1)
 
 def automatic(X, n_components, weight, random_state):
     """The partition with the best evidence among a few, found on at most 3,000 rows; the others follow theirs."""
-    rows = np.arange(len(X))
-    if len(X) > MAX_ROWS:
-        size = max(MAX_ROWS, min(len(X), 10 * n_components))
-        rows = np.sort(random_state.choice(len(X), size, replace=False, p=weight / weight.sum()))
-        weight = np.ones(len(X))
-    labels = _best_partition(reduce_features(X[rows], random_state), n_components, weight[rows], random_state)
-    if len(rows) < len(X):
-        near = KNeighborsClassifier(_N_NEIGHBORS, weights="distance").fit(X[rows], labels)
-        chosen, labels = labels, near.predict(X)
-        labels[rows] = chosen
-    return one_hot(labels, n_components)
+    rows, weight = sample_rows(weight, max(MAX_ROWS, 10 * n_components), random_state)
+    labels = _best_partition(reduce_features(X[rows], random_state), n_components, weight, random_state)
+    return one_hot(carry(labels, followers(X, rows)), n_components)
+
+
+def sample_rows(weight, size, random_state):
+    """So many rows, drawn by their weights, or all where there are no more: indices, and weights with mean one."""
+    if len(weight) <= size:
+        return np.arange(len(weight)), weight / weight.mean()
+    return np.sort(random_state.choice(len(weight), size, replace=False, p=weight / weight.sum())), np.ones(size)
+
+
+def followers(X, rows):
+    """How much each row of X follows each of some rows of it, sparse matrix of shape (N, n); itself above all."""
+    search = NearestNeighbors(n_neighbors=min(_N_NEIGHBORS, len(rows))).fit(X[rows])
+    graph = search.kneighbors_graph(X, mode="distance")
+    graph.data = 1 / np.maximum(graph.data, np.finfo(np.float32).tiny)
+    return graph
+
+
+def carry(labels, following):
+    """Labels of all rows from those of the rows that they follow."""
+    return (following @ one_hot(labels, labels.max() + 1)).argmax(1)
 
 
 def reduce_features(X, random_state):
@@ -51,7 +63,6 @@ def reduce_features(X, random_state):
 def _best_partition(X, n_clusters, weight, random_state):
     if len(X) <= n_clusters + 1:
         return np.minimum(np.arange(len(X)), n_clusters - 1)
-    weight = weight / weight.mean()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
         found = candidates(X, n_clusters, weight, spanning_tree(X), random_state)

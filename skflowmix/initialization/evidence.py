@@ -54,20 +54,21 @@ def partition_cost(X, labels, weight, random_state):
 
 
 def describe(X, weight, random_state, *, max_parts=_MAX_PARTS):
-    """The Gaussian mixture of some rows with the lowest BIC, and its number of parameters."""
+    """The Gaussian mixture of some rows with the lowest BIC, and its number of parameters.
+
+    Every size up to seven is tried, and then each by a fifth larger: BIC of a ring with few parts is no guide to
+    that with many.
+    """
     n, d = X.shape
     diagonal = n <= 2 * d
     n_each = 2 * d if diagonal else d + d * (d + 1) // 2
-    fits, n_best, lowest = {}, 1, np.inf
-    for n_parts in range(1, max_parts + 1):
-        too_few_rows = n < 2.5 * n_parts * (d + 1)
-        if n_parts > 1 and (too_few_rows or n_parts > n_best + 2):
-            break
+    best, lowest, n_parts = None, np.inf, 1
+    while n_parts <= max_parts and (n_parts == 1 or n >= 2.5 * n_parts * (d + 1)):
         start = kmeans(X, n_parts, weight, random_state, n_init=1)
         fit = fit_gaussians(X, weight, start, diagonal=diagonal, reg_covar=1e-3, max_iter=30, tol=1e-2)
         n_parameters = n_parts * (n_each + 1) - 1
         bic = -2 * fit.mean_log_prob * weight.sum() + n_parameters * np.log(n)
-        fits[n_parts] = fit, n_parameters
-        if bic < lowest:
-            n_best, lowest = n_parts, bic
-    return fits[n_best]
+        if best is None or bic < lowest:
+            best, lowest = (fit, n_parameters), bic
+        n_parts = max(n_parts + 1, round(1.2 * n_parts))
+    return best

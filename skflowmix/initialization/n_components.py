@@ -2,32 +2,33 @@ r"""How many clusters there are: as many as valleys of the density set apart.
 
 Likelihood does not say it: two clusters described by four Gaussians each are as likely as one described by eight.
 A cluster is here a hill of the density (Hartigan, 1975, Clustering Algorithms; Hennig, 2010, Methods for merging
-Gaussian mixture components, Advances in Data Analysis and Classification 4). A partition that follows the valleys
-has sparse rows along its borders; one that cuts through a hill has rows there that are as dense as any. So a border
-between two clusters is judged by its *depth*, the chance that one of its rows is sparser than a row from within
-either cluster, and a cluster by its shallowest border. Of all partitions, the one with the highest
+Gaussian mixture components, Advances in Data Analysis and Classification 4). Between neighbouring rows of two
+hills the density, that of a Gaussian mixture with as many parts as the rows allow, is lower than between those of
+one; where a partition cuts through a hill it is as high as any. So a border between two clusters is judged by its
+*depth* (`valleys`), and a cluster by its shallowest border. Of all partitions, the one with the highest
 
 .. math:: \sum_k (\text{depth}_k - .7)
 
 says how many clusters there are; it is one where none is positive. A plain has depth one half, but the views look
-for borders among sparse rows: at .65 one of 24 simulated hills and plains was split, at .7 none (docs/benchmarks.md).
+for borders among sparse rows: at .65 simulated plains were split, at .7 none was (docs/benchmarks.md).
 """
 
 import warnings
 
 import numpy as np
 
-from .automatic import automatic, candidates, reduce_features
+from .automatic import MAX_ROWS, candidates, carry, followers, reduce_features, sample_rows
 from .evidence import describe
 from .reachability import spanning_tree
-from .valleys import N_NEIGHBORS, SHALLOW, border_depths, find_neighbors
+from .seeds import one_hot
+from .valleys import N_NEIGHBORS, SHALLOW, border_depths, neighbor_edges
 
-_MAX_ROWS = 1000
-_MAX_PARTS = 30
+_MAX_VIEWED = 1000
+_MAX_PARTS = 60
 
 
 def choose_n_components(X, weight, random_state, *, max_components=20):
-    """The number of clusters, and the `auto` start with so many.
+    """The number of clusters, and the partition that shows it.
 
     Parameters
     ----------
@@ -45,36 +46,31 @@ def choose_n_components(X, weight, random_state, *, max_components=20):
     scores : dict of int to float
         For each number of clusters that was tried the score of its best partition; 0 for one cluster.
     """
-    scores = score_n_components(X, weight, random_state, max_components=max_components)
-    n_components = max(scores, key=scores.__getitem__)
-    if n_components == 1:
-        return np.ones((len(X), 1)), 1, scores
-    return automatic(X, n_components, weight, random_state), n_components, scores
-
-
-def _sample(X, weight, random_state):
-    if len(X) <= _MAX_ROWS:
-        return X, weight / weight.mean()
-    rows = random_state.choice(len(X), _MAX_ROWS, replace=False, p=weight / weight.sum())
-    return X[np.sort(rows)], np.ones(_MAX_ROWS)
-
-
-def score_n_components(X, weight, random_state, *, max_components=20):
-    """The scores that `choose_n_components` goes by, without the start."""
-    X, weight = _sample(X, weight, random_state)
-    scores = {1: 0.0}
-    largest = min(max_components, len(X) // N_NEIGHBORS)
-    if largest < 2:
-        return scores
+    rows, weight = sample_rows(weight, MAX_ROWS, random_state)
+    best, scores = np.zeros(len(rows), dtype=int), {1: 0.0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
-        X = reduce_features(X, random_state)
-        density, _ = describe(X, weight, random_state.randint(np.iinfo(np.int32).max), max_parts=_MAX_PARTS)
-        edges, sparsity = spanning_tree(X), -density.log_prob(X)
-        neighbors, _ = find_neighbors(X)
-        for n_clusters in range(2, largest + 1):
-            scores[n_clusters] = max(
-                (border_depths(labels, neighbors, sparsity) - SHALLOW).sum()
-                for labels in candidates(X, n_clusters, weight, edges, random_state)
-            )
-    return scores
+        for score, labels in _scored_partitions(X[rows], weight, max_components, random_state):
+            n_clusters = int(labels.max()) + 1
+            if score > max(scores.values()):
+                best = labels
+            scores[n_clusters] = max(score, scores.get(n_clusters, -np.inf))
+    n_components = int(best.max()) + 1
+    return one_hot(carry(best, followers(X, rows)), n_components), n_components, scores
+
+
+def _scored_partitions(X, weight, max_components, random_state):
+    """Pairs of a score and a partition, all views of all numbers of clusters from two."""
+    viewed, viewed_weight = sample_rows(weight, _MAX_VIEWED, random_state)
+    largest = min(max_components, len(viewed) // N_NEIGHBORS)
+    if largest < 2:
+        return
+    X = reduce_features(X, random_state)
+    density, _ = describe(X, weight, random_state.randint(np.iinfo(np.int32).max), max_parts=_MAX_PARTS)
+    edges, _ = neighbor_edges(X)
+    sparsity = np.maximum(-density.log_prob(X)[edges].min(1), -density.log_prob(X[edges].mean(1)))
+    tree, following = spanning_tree(X[viewed]), followers(X, viewed)
+    for n_clusters in range(2, largest + 1):
+        for labels in candidates(X[viewed], n_clusters, viewed_weight, tree, random_state):
+            labels = carry(labels, following)
+            yield float((border_depths(labels, edges, sparsity) - SHALLOW).sum()), labels

@@ -7,8 +7,8 @@ N_NEIGHBORS = 7
 SHALLOW = 0.7  # the first multiple of .05 at which simulated hills and plains stay whole; docs/benchmarks.md
 
 
-def find_neighbors(X):
-    """Nearest neighbours of rows, and how sparse the rows lie.
+def neighbor_edges(X):
+    """The graph of nearest neighbours, and how sparsely it runs.
 
     Parameters
     ----------
@@ -16,59 +16,57 @@ def find_neighbors(X):
 
     Returns
     -------
-    neighbors : int ndarray of shape (N, M)
-    sparsity : ndarray of shape (N,)
-        Distance to the farthest of them.
+    edges : int ndarray of shape (E, 2)
+        Each row with each of its nearest rows.
+    sparsity : ndarray of shape (E,)
+        The greater of the two rows' distances to their last neighbour.
     """
     search = NearestNeighbors(n_neighbors=min(N_NEIGHBORS, len(X) - 1)).fit(X)
     distances, neighbors = search.kneighbors()
-    return neighbors, distances[:, -1]
+    edges = np.column_stack([np.repeat(np.arange(len(X)), neighbors.shape[1]), neighbors.ravel()])
+    return edges, distances[:, -1][edges].max(1)
 
 
-def valleys(labels, neighbors, sparsity):
+def valleys(labels, edges, sparsity):
     """How much of a valley of the density there is between the clusters that touch.
 
-    A row on the border of two clusters is compared with rows inside each of them: the chance that it is the one
-    that lies more sparsely is about one half where a cut goes through a single cluster, or below that for one of
-    the two, and comes close to one where there is a gap.
+    Edges from one cluster to another are compared with edges within each of them: the chance that the crossing one is
+    the sparser is one half where a cut goes through a plain, less through a hill, and comes close to one where
+    there is a gap. A row of the background is near some cluster, but the edge that takes it there is sparse.
 
     Parameters
     ----------
     labels : int ndarray of shape (N,)
-    neighbors : int ndarray of shape (N, M)
-        Indices of each row's nearest rows.
-    sparsity : ndarray of shape (N,)
-        Any decreasing function of the density.
+    edges : int ndarray of shape (E, 2)
+        Rows that are neighbours.
+    sparsity : ndarray of shape (E,)
+        Any decreasing function of the density along each edge.
 
     Returns
     -------
     dict of (int, int) to float
-        That chance, the *depth*, for each pair of clusters in which some row has a neighbour in the other; the lower
-        one of the two clusters' chances, 0 where one is all border.
+        That chance, the *depth*, for each pair of clusters that an edge joins; the lower one of the two clusters'
+        chances, 0 where one has no edges within.
     """
-    crossing = row, _ = np.nonzero(labels[neighbors] != labels[:, None])
-    other = neighbors[crossing]
-    within = np.ones(len(labels), dtype=bool)
-    within[row] = within[other] = False
-    inner = {k: np.sort(sparsity[within & (labels == k)]) for k in np.unique(labels)}
-    n_labels = labels.max() + 1
-    pairs = np.minimum(labels[row], labels[other]) * n_labels + np.maximum(labels[row], labels[other])
+    n_labels = int(labels.max()) + 1
+    low, high = np.sort(labels[edges], axis=1).T
+    inner = {k: np.sort(sparsity[(low == k) & (high == k)]) for k in range(n_labels)}
+    pairs = np.where(low < high, low * n_labels + high, -1)
     depths = {}
-    for code in np.unique(pairs):
-        border = sparsity[np.union1d(row[pairs == code], other[pairs == code])]
-        low, high = divmod(int(code), int(n_labels))
-        depths[low, high] = min(_chance_above(border, inner[k]) for k in (low, high))
+    for code in np.unique(pairs[pairs >= 0]):
+        crossing, pair = sparsity[pairs == code], divmod(int(code), n_labels)
+        depths[pair] = min(_chance_above(crossing, inner[k]) for k in pair)
     return depths
 
 
-def border_depths(labels, neighbors, sparsity):
+def border_depths(labels, edges, sparsity):
     """Depth of each cluster's shallowest border.
 
     Parameters
     ----------
     labels : int ndarray of shape (N,)
         From 0 to K - 1.
-    neighbors, sparsity : ndarrays
+    edges, sparsity : ndarrays
         As in `valleys`.
 
     Returns
@@ -77,7 +75,7 @@ def border_depths(labels, neighbors, sparsity):
         1 for a cluster whose rows are no neighbours of others'.
     """
     shallowest = np.ones(labels.max() + 1)
-    for pair, depth in valleys(labels, neighbors, sparsity).items():
+    for pair, depth in valleys(labels, edges, sparsity).items():
         shallowest[list(pair)] = np.minimum(shallowest[list(pair)], depth)
     return shallowest
 
