@@ -13,11 +13,10 @@ from ..mixture import rows_at_once
 from .history import History
 from .objectives import Objective
 from .parameter_table import ParameterTable
+from .step import Step
 
 _MIN_STEPS_PER_ITERATION = 10
 _MAX_ROWS_PER_ITERATION = 40 * 1024
-_STEP_SIZE_CUT = 0.2
-_MAX_GRADIENT_NORM = 5.0
 _LIKELIHOOD = Objective()
 
 
@@ -48,8 +47,11 @@ class Rows:
         return len(self.x)
 
     def __getitem__(self, index):
-        optional = (None if column is None else column[index] for column in (self.allowed, self.resp, self.view))
-        return Rows(self.x[index], self.weight[index], *optional)
+        return self.each(lambda column: column[index])
+
+    def each(self, function):
+        """The rows with a function applied to each of their tensors."""
+        return replace(self, **{name: function(column) for name, column in vars(self).items() if column is not None})
 
     def of_components(self, components):
         """The same rows for a mixture of some of the components, as they are without a start."""
@@ -167,16 +169,16 @@ class _Run:
         self.history = History()
         self.iteration = 0
         self.table = ParameterTable(mixture, mixture.n_restarts)
-        self.n_cuts = torch.zeros(mixture.n_restarts, dtype=torch.int64) if n_cuts is None else n_cuts.long()
-        self.n_cuts = self.n_cuts.to(rows.x.device)
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": row, "lr": options.learning_rate * _STEP_SIZE_CUT**n}
-                for row, n in zip(self.table.rows(), self.n_cuts.tolist(), strict=True)
-            ],
-            weight_decay=options.alpha,
-            fused=True,
+        n_cuts = torch.zeros(mixture.n_restarts, dtype=torch.int64) if n_cuts is None else n_cuts.long()
+        self.step = Step(
+            mixture,
+            objective,
+            self.table,
+            learning_rate=options.learning_rate,
+            n_cuts=n_cuts.tolist(),
+            alpha=options.alpha,
         )
+        self.n_cuts = n_cuts.to(rows.x.device)
         self.best_state = self.table.state()
         start = evaluate(mixture, rows if validation is None else validation, objective)
         self.history.start_score = start.tolist()
@@ -193,7 +195,7 @@ class _Run:
             score = evaluate(self.mixture, self.validation, self.objective)
             self.history.validation_score.append(score.tolist())
         self.history.training_score.append(training_score.tolist())
-        self.history.learning_rate.append([group["lr"] for group in self.optimizer.param_groups])
+        self.history.learning_rate.append(list(self.step.step_sizes))
         self._keep_best(score, finite)
         self._roll_back(~finite | ~score.isfinite())
         if self.options.verbose:
@@ -209,19 +211,15 @@ class _Run:
         for _ in range(n_passes):
             order = torch.randperm(len(self.rows), generator=self.generator, device=self.rows.x.device)
             for index in order[: n_batches * size].view(n_batches, size):
-                loss, step_finite = self._step(index)
+                loss, step_finite = self.step(self._batch(index), self._progress())
                 total, finite = total + loss, finite & step_finite
         return -total / (n_passes * n_batches), finite
 
-    def _step(self, index):
+    def _batch(self, index):
+        """Rows of a step, with noise."""
         batch = self.rows[index]
         view = self._add_noise(batch.x, index) if self.needs_view else None
-        batch = replace(batch, x=self._add_noise(batch.x, index), view=view)
-        loss = self.objective(self.mixture, batch, self._progress()).mean(1)
-        self.table.differentiate(loss.sum())
-        finite = self.table.limit_gradient(_MAX_GRADIENT_NORM) & loss.detach().isfinite()
-        self.optimizer.step()
-        return loss.detach(), finite
+        return replace(batch, x=self._add_noise(batch.x, index), view=view)
 
     def _progress(self):
         return min(self.iteration / max(self.options.ramp_iter, 1), 1.0)
@@ -266,11 +264,8 @@ class _Run:
         self.idle[chosen] = 0
         self.active &= self.n_cuts < self.options.n_step_sizes
         self.table.copy_rows(self.best_state, self.table.live_state, chosen)
-        for group, hit in zip(self.optimizer.param_groups, chosen.tolist(), strict=True):
-            if hit:
-                group["lr"] *= _STEP_SIZE_CUT
-                for parameter in group["params"]:
-                    self.optimizer.state.pop(parameter, None)
+        for restart in chosen.nonzero().flatten().tolist():
+            self.step.slow_down(restart)
 
     def finish(self):
         everyone = torch.ones_like(self.active)

@@ -8,6 +8,7 @@ import torch
 
 from ..nets import MLP
 from .base import Transform
+from .places import take
 
 
 class Coupling(Transform):
@@ -54,12 +55,16 @@ class Coupling(Transform):
             first, second = sorted((self.kept, self.moved), key=lambda part: part.stop)
             parts = value.split((first.stop, second.stop - first.stop), 1)
             return parts if first is self.kept else parts[::-1]
-        return value[:, self.kept], value[:, self.moved]
+        return _part(value, self.kept), _part(value, self.moved)
 
     def _merge(self, kept, moved):
         if self.order is None:
             return torch.cat((kept, moved) if self.kept.start == 0 else (moved, kept), 1)
-        return torch.cat((kept, moved), 1)[:, self.order]
+        return take(torch.cat((kept, moved), 1), 1, self.order)
+
+
+def _part(value, places):
+    return value[:, places] if isinstance(places, slice) else take(value, 1, places)
 
 
 def _positions(mask, value):

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from .base import Transform
+from .places import take
 
 
 class Grouped(Transform):
@@ -30,13 +31,13 @@ class Grouped(Transform):
     def _split(self, x):
         """The components of each group out of a Tensor of shape (R K, ...)."""
         by_mixture = x.unflatten(0, (-1, self.n_components))
-        return [by_mixture[:, group].flatten(0, 1) for group in self.members]
+        return [take(by_mixture, 1, group).flatten(0, 1) for group in self.members]
 
     def _join(self, parts):
         parts = [part.unflatten(0, (-1, len(group))) for part, group in zip(parts, self.members, strict=True)]
         position = {k: i for i, k in enumerate(k for group in self.members for k in group)}
         order = [position[k] for k in range(self.n_components)]
-        return torch.cat(parts, 1)[:, order].flatten(0, 1)
+        return take(torch.cat(parts, 1), 1, order).flatten(0, 1)
 
     def _apply_groups(self, x, *, inverse):
         results = [

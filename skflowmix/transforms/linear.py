@@ -8,7 +8,7 @@ components of every scale and shape.
 """
 
 from abc import abstractmethod
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import nn
@@ -45,7 +45,7 @@ def _scatter(share, centred):
     return (share * centred).mT @ centred
 
 
-@lru_cache(maxsize=128)
+@cache
 @torch.inference_mode(False)
 def _places_below_diagonal(n_features, device):
     """Indices of the entries below the diagonal in a flattened matrix."""

@@ -13,6 +13,7 @@ from torch.linalg import solve_triangular
 from torch.nn.functional import normalize
 
 from .base import Transform
+from .places import take
 
 
 def product_of_reflections(vectors):
@@ -39,10 +40,10 @@ class Permutation(Transform):
         self.inverse_order = sorted(range(len(self.order)), key=self.order.__getitem__)
 
     def forward(self, x):
-        return x[..., self.order], x.new_zeros(x.shape[:-1])
+        return take(x, -1, self.order), x.new_zeros(x.shape[:-1])
 
     def inverse(self, z):
-        return z[..., self.inverse_order], z.new_zeros(z.shape[:-1])
+        return take(z, -1, self.inverse_order), z.new_zeros(z.shape[:-1])
 
 
 class Orthogonal(Transform):

@@ -11,7 +11,7 @@ that no digits cancel.
 """
 
 import math
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch.nn.functional import softplus
@@ -23,7 +23,7 @@ _MIN_SLOPE = 1e-3
 _SLOPE_ONE = math.log(math.expm1(1 - _MIN_SLOPE))
 
 
-@lru_cache(maxsize=128)
+@cache
 @torch.inference_mode(False)
 def _knots_of_least_bins(n_bins, bound, dtype, device):
     """Where the inner knots would be if every bin had the least size, Tensor of shape (n_bins - 1, 1, 1)."""

@@ -1,0 +1,23 @@
+"""Reordering along an axis, by places that are copied to a device once and not in every step of training."""
+
+from functools import cache
+
+import torch
+
+
+def take(x, dim, places):
+    """The entries of a tensor that stand at some places of an axis, in their order.
+
+    Parameters
+    ----------
+    x : Tensor
+    dim : int
+    places : sequence of int
+    """
+    return x.index_select(dim, _on_device(tuple(places), x.device))
+
+
+@cache
+@torch.inference_mode(False)
+def _on_device(places, device):
+    return torch.tensor(places, device=device)

@@ -1,0 +1,189 @@
+"""A training step asks a device for nothing: no number comes back to the host, and none is sent from there.
+
+On torch's meta device tensors have no numbers, so that whatever asks for one raises an exception, without any GPU.
+"""
+
+import pytest
+import torch
+from torch.optim import adam
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from skflowmix.bases import BASES, Normal
+from skflowmix.flows import PRESETS, make_flow, make_shared_layers
+from skflowmix.mixture import FlowMixture
+from skflowmix.posterior import PosteriorNetwork
+from skflowmix.training import Objective, Rows, TrainingOptions, assigned_objective, assigned_posterior, loop
+from skflowmix.transforms import BatchNorm, Compose
+
+N_ROWS, BATCH, N_FEATURES, N_COMPONENTS, N_RESTARTS = 40, 20, 3, 3, 2
+SMALL = {"n_layers": 3, "hidden_layer_sizes": (8,)}
+
+
+class Watch(TorchDispatchMode):
+    """Lists tensors that operations read and that neither were read before nor came from an operation on the device."""
+
+    def __init__(self):
+        super().__init__()
+        self.known, self.found = {}, []
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        result = function(*arguments, **(options or {}))
+        for tensor in _tensors((arguments, options)):
+            if function is torch.ops.aten.lift_fresh.default or _storage(tensor) not in self.known:
+                self.found.append((str(function), tuple(tensor.shape)))
+                self._remember(tensor)
+        for tensor in _tensors(result):
+            self._remember(tensor)
+        return result
+
+    def _remember(self, tensor):
+        self.known[_storage(tensor)] = tensor  # A storage that is kept gives its address to no other one.
+
+
+def _tensors(tree):
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
+def _storage(tensor):
+    return tensor.untyped_storage()._cdata
+
+
+def sent_from_the_host(action):
+    """What an action reads that was not there when it was done before."""
+    action()
+    with Watch() as watch:
+        action()
+        watch.found.clear()
+        action()
+    return watch.found
+
+
+def make_mixture(flow="realnvp", *, base="normal", posterior=False, **changes):
+    n_restarts = N_RESTARTS if isinstance(flow, str) else 1
+    n_flows = n_restarts * N_COMPONENTS
+    network = PosteriorNetwork(N_FEATURES, N_COMPONENTS, n_restarts=n_restarts) if posterior else None
+    layers = make_flow(flow, n_flows, N_FEATURES, **SMALL | changes)
+    return FlowMixture(layers, BASES[base](n_flows, N_FEATURES), N_COMPONENTS, n_restarts=n_restarts, posterior=network)
+
+
+def with_shared_layers():
+    mixture = make_mixture("glow", n_shared_layers=2)
+    mixture.shared = make_shared_layers("glow", N_FEATURES, n_shared_layers=2, **SMALL)
+    return FlowMixture.stack([mixture.restart(0)] * N_RESTARTS)
+
+
+def batch_normalised():
+    mixture = make_mixture("nsf")
+    mixture.flow = Compose([BatchNorm(N_RESTARTS * N_COMPONENTS, N_FEATURES), mixture.flow])
+    return mixture
+
+
+MIXTURES = {
+    **{name: lambda name=name: make_mixture(name) for name in PRESETS},
+    **{f"{name} base": lambda name=name: make_mixture(base=name) for name in BASES},
+    "scattered masks": lambda: make_mixture(mask="alternating"),
+    "several architectures": lambda: make_mixture(["nsf", "maf", "nsf"]),
+    "shared layers": with_shared_layers,
+    "batch normalisation": batch_normalised,
+    "posterior network": lambda: make_mixture(posterior=True),
+}
+OBJECTIVES = {
+    "likelihood": Objective(),
+    "consistency": Objective(consistency_weight=1.0),
+    "Dirichlet prior": Objective(log_weight_factor=-0.1),
+    "responsibilities": assigned_objective,
+    "posterior's start": assigned_posterior,
+}
+
+
+def make_run(mixture, objective=OBJECTIVES["likelihood"], *, with_labels=False, device="meta", **how):
+    """A run whose epochs have several batches of every kind of noise, on any device."""
+    allowed = torch.ones(N_ROWS, N_COMPONENTS, dtype=torch.bool, device=device) if with_labels else None
+    resp = torch.full((N_ROWS, mixture.n_restarts, N_COMPONENTS), 1 / N_COMPONENTS, device=device)
+    rows = Rows(torch.randn(N_ROWS, N_FEATURES, device=device), torch.ones(N_ROWS, device=device), allowed, resp)
+    neighbors = torch.zeros((N_ROWS, 5), dtype=torch.int64, device=device)
+    options = TrainingOptions(batch_size=BATCH, noise=0.1, neighbor_noise=0.1)
+    mixture.to(device).train()
+    return loop._Run(mixture, rows, options, objective, rows, neighbors, how.get("generator"))
+
+
+@pytest.fixture
+def meta(monkeypatch):
+    """Allow runs on the meta device, where no mixture can be scored and torch would make no fused step."""
+    monkeypatch.setattr(loop, "evaluate", lambda mixture, *_: torch.zeros(mixture.n_restarts))
+    monkeypatch.setattr(loop, "_MIN_STEPS_PER_ITERATION", 1)
+    monkeypatch.setattr(adam, "_device_dtype_check_for_fused", lambda parameter: None)
+
+
+@pytest.mark.usefixtures("meta")
+@pytest.mark.parametrize("name", MIXTURES)
+def test_epoch_exchanges_nothing_with_the_host(name):
+    assert not sent_from_the_host(make_run(MIXTURES[name]())._epoch)
+
+
+@pytest.mark.usefixtures("meta")
+@pytest.mark.parametrize("posterior", [False, True])
+@pytest.mark.parametrize("with_labels", [False, True])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_objective_exchanges_nothing_with_the_host(name, with_labels, posterior):
+    mixture = make_mixture(posterior=posterior or name == "posterior's start")
+    learner = mixture.posterior if name == "posterior's start" else mixture
+    assert not sent_from_the_host(make_run(learner, OBJECTIVES[name], with_labels=with_labels)._epoch)
+
+
+EXCHANGES = {
+    "a list of places": lambda z: z[..., [2, 0, 1]],
+    "a number as a tensor": lambda z: z * torch.tensor(2.0, device=z.device),
+    "a tensor of numbers": lambda z: z + torch.as_tensor([1.0, 2.0, 3.0], device=z.device),
+}
+QUESTIONS = {
+    "item": lambda z: z * z.sum().item(),
+    "truth": lambda z: z if (z > 0).all() else -z,
+    "list": lambda z: z * z.sum((0, 1)).tolist()[0],
+    "mask": lambda z: z + z[z > 0].sum(),
+    "nonzero": lambda z: z + len(z.nonzero()),
+}
+
+
+class Nosy(Normal):
+    def log_prob(self, z):
+        return super().log_prob(self.ask(z))
+
+
+def nosy_run(ask):
+    mixture = make_mixture()
+    mixture.base = Nosy(N_RESTARTS * N_COMPONENTS, N_FEATURES)
+    mixture.base.ask = ask
+    return make_run(mixture)
+
+
+@pytest.mark.usefixtures("meta")
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_what_is_sent_from_the_host_is_found(name):
+    assert sent_from_the_host(nosy_run(EXCHANGES[name])._epoch)
+
+
+@pytest.mark.usefixtures("meta")
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_what_asks_the_device_is_found(name):
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        nosy_run(QUESTIONS[name])._epoch()
+
+
+@pytest.fixture
+def strict_cuda():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    before = torch.cuda.get_sync_debug_mode()
+    yield lambda: torch.cuda.set_sync_debug_mode("error")
+    torch.cuda.set_sync_debug_mode(before)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", MIXTURES)
+def test_epoch_does_not_wait_for_the_gpu(name, strict_cuda):
+    run = make_run(MIXTURES[name](), device="cuda", generator=torch.Generator("cuda").manual_seed(0))
+    run._epoch()
+    strict_cuda()
+    run._epoch()
