@@ -1,8 +1,12 @@
-"""A training step asks a device for nothing: no number comes back to the host, and none is sent from there.
+"""A training step asks a device for nothing, so that it can be captured, and captured it does the same.
 
 On torch's meta device tensors have no numbers, so that whatever asks for one raises an exception, without any GPU.
 """
 
+import copy
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 from torch.optim import adam
@@ -13,7 +17,18 @@ from skflowmix.bases import BASES, Normal
 from skflowmix.flows import PRESETS, make_flow, make_shared_layers
 from skflowmix.mixture import FlowMixture
 from skflowmix.posterior import PosteriorNetwork
-from skflowmix.training import Objective, Rows, TrainingOptions, assigned_objective, assigned_posterior, loop
+from skflowmix.training import (
+    SOLVERS,
+    Objective,
+    Rows,
+    TrainingOptions,
+    assigned_objective,
+    assigned_posterior,
+    loop,
+    step,
+    train,
+)
+from skflowmix.training.cuda_graph import CapturedStep, CudaGraph
 from skflowmix.transforms import BatchNorm, Compose
 
 N_ROWS, BATCH, N_FEATURES, N_COMPONENTS, N_RESTARTS = 40, 20, 3, 3, 2
@@ -181,9 +196,140 @@ def strict_cuda():
 
 
 @pytest.mark.cuda
+@pytest.mark.parametrize("n_epochs_before", [1, 3], ids=["plain", "captured"])
 @pytest.mark.parametrize("name", MIXTURES)
-def test_epoch_does_not_wait_for_the_gpu(name, strict_cuda):
+def test_epoch_does_not_wait_for_the_gpu(name, n_epochs_before, strict_cuda):
     run = make_run(MIXTURES[name](), device="cuda", generator=torch.Generator("cuda").manual_seed(0))
-    run._epoch()
+    for _ in range(n_epochs_before):
+        run._epoch()
+    assert run.step.is_captured == (True if n_epochs_before == 3 else None)
     strict_cuda()
     run._epoch()
+
+
+class Tape(TorchDispatchMode):
+    """What a CUDA graph is, on a CPU: operations are repeated on the memory that they were recorded with."""
+
+    def __init__(self):
+        super().__init__()
+        self.records, self.n_replays = [], 0
+
+    def beside(self, function):
+        return function()
+
+    def capture(self, function):
+        self.before = {}
+        try:
+            with self:
+                return function()
+        finally:
+            for storage, numbers in self.before.values():
+                storage.copy_(numbers)
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        for tensor in _tensors((arguments, options)):
+            storage = tensor.untyped_storage()
+            self.before.setdefault(storage._cdata, (storage, storage.clone()))
+        result = function(*arguments, **(options or {}))
+        self.records.append((function, arguments, options or {}, _tensors(result)))
+        return result
+
+    @torch.no_grad()
+    def replay(self):
+        self.n_replays += 1
+        for function, arguments, options, results in self.records:
+            for old, new in zip(results, _tensors(function(*arguments, **options)), strict=True):
+                if _storage(old) != _storage(new):
+                    old.copy_(new)
+
+
+class TornTape(Tape):
+    """A graph that cannot hold what it is given."""
+
+    def capture(self, function):
+        super().capture(function)
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+
+@pytest.fixture
+def train_both_ways(monkeypatch, device):
+    """A function that trains copies of a mixture by plain and by captured steps, and compares where they end."""
+    monkeypatch.setattr(step, "_as_learning_rate", lambda size, device: torch.full((), size, device=device))
+
+    def ends(mixture, solve, graph):
+        steps, mixture = [], copy.deepcopy(mixture)
+
+        def remember(plain_step, _):
+            steps.append(plain_step if graph is None else CapturedStep(plain_step, graph()))
+            return steps[-1]
+
+        monkeypatch.setattr(loop, "fastest_step", remember)
+        history = solve(mixture)
+        return mixture.state_dict(), history, steps
+
+    def compare(mixture, solve, torn=False):
+        graph = TornTape if torn else Tape if device == "cpu" else partial(CudaGraph, torch.device(device))
+        tolerance = {"rtol": 1e-9, "atol": 1e-9} if device == "cpu" else {"rtol": 1e-3, "atol": 1e-4}
+        plain, history, _ = ends(mixture, solve, None)
+        captured, captured_history, steps = ends(mixture, solve, graph)
+        assert [one.is_captured for one in steps] == [not torn] * len(steps)
+        assert captured_history.learning_rate == history.learning_rate
+        np.testing.assert_allclose(captured_history.training_score, history.training_score, **tolerance)
+        for name, tensor in captured.items():
+            torch.testing.assert_close(tensor, plain[name], msg=lambda text, name=name: f"{name}: {text}", **tolerance)
+        return history
+
+    return compare
+
+
+def bananas(mixture, device, dtype=torch.float64):
+    """Rows, neighbours of each, and a mixture that starts at them."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn((N_ROWS, N_FEATURES), generator=generator, dtype=dtype)
+    x[:, 1] += x[:, 0].square()
+    resp = torch.rand((N_ROWS, mixture.n_restarts, N_COMPONENTS), generator=generator, dtype=dtype)
+    rows = Rows(x, torch.ones(N_ROWS, dtype=dtype), None, resp / resp.sum(2, keepdim=True))
+    mixture.to(dtype).flow.initialize(x.expand(len(mixture.logits.flatten()), *x.shape), resp.flatten(1).T)
+    neighbors = torch.randint(N_ROWS, (N_ROWS, 5), generator=generator)
+    return mixture.to(device), rows.each(lambda column: column.to(device)), neighbors.to(device)
+
+
+ENOUGH = {"max_iter": 4, "batch_size": BATCH, "learning_rate": 0.02, "noise": 0.1, "neighbor_noise": 0.1}
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+def test_captured_steps_equal_plain_ones(name, train_both_ways, device):
+    mixture, rows, neighbors = bananas(MIXTURES[name](), device)
+    train_both_ways(mixture, one_fit(train, rows, device, neighbors=neighbors))
+
+
+def one_fit(solver, rows, device, *, objective=OBJECTIVES["likelihood"], neighbors=None, **changes):
+    def solve(mixture):
+        how = {"objective": objective, "neighbors": neighbors, "generator": torch.Generator(device).manual_seed(1)}
+        return solver(mixture, rows, TrainingOptions(**ENOUGH | changes), **how)[2]
+
+    return solve
+
+
+def test_captured_steps_follow_a_cut_of_the_step_size(train_both_ways, device):
+    mixture, rows, _ = bananas(make_mixture(), device)
+    history = train_both_ways(mixture, one_fit(train, rows, device, max_iter=9, n_iter_no_change=3, tol=1e9))
+    np.testing.assert_allclose(np.array(history.learning_rate)[3::3, 0], [0.02, 0.004], rtol=1e-12)
+
+
+@pytest.mark.parametrize("posterior", [False, True])
+def test_steps_of_a_ramp_are_not_captured(posterior, train_both_ways, device):
+    mixture, rows, _ = bananas(make_mixture(posterior=posterior), device)
+    objective = OBJECTIVES["consistency"]
+    train_both_ways(mixture, one_fit(train, rows, device, objective=objective, ramp_iter=4, max_iter=7))
+
+
+@pytest.mark.parametrize("solver", ["em", "hard-em"])
+def test_m_steps_can_be_captured(solver, train_both_ways, device):
+    mixture, rows, _ = bananas(make_mixture(), device)
+    train_both_ways(mixture, one_fit(SOLVERS[solver], rows, device, objective=Objective(), max_iter=14))
+
+
+def test_step_that_cannot_be_captured_is_taken_as_it_is(train_both_ways, device):
+    mixture, rows, _ = bananas(make_mixture("glow"), device)
+    train_both_ways(mixture, one_fit(train, rows, device), torn=True)

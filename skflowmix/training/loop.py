@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..mixture import rows_at_once
+from .cuda_graph import fastest_step
 from .history import History
 from .objectives import Objective
 from .parameter_table import ParameterTable
@@ -170,7 +171,7 @@ class _Run:
         self.iteration = 0
         self.table = ParameterTable(mixture, mixture.n_restarts)
         n_cuts = torch.zeros(mixture.n_restarts, dtype=torch.int64) if n_cuts is None else n_cuts.long()
-        self.step = Step(
+        plain_step = Step(
             mixture,
             objective,
             self.table,
@@ -178,6 +179,7 @@ class _Run:
             n_cuts=n_cuts.tolist(),
             alpha=options.alpha,
         )
+        self.step = fastest_step(plain_step, self.table.values[0].device)
         self.n_cuts = n_cuts.to(rows.x.device)
         self.best_state = self.table.state()
         start = evaluate(mixture, rows if validation is None else validation, objective)
