@@ -36,8 +36,8 @@ def seeded_generator(seed, device):
 
 
 @torch.no_grad()
-def evaluate_in_chunks(function, X, mixture):
-    """Apply a function of rows to all rows, with bounded memory.
+def evaluate_in_chunks(function, X, mixture, prepare):
+    """Apply a function of rows to all rows; beyond what it returns, memory is that of a few chunks.
 
     Parameters
     ----------
@@ -46,16 +46,18 @@ def evaluate_in_chunks(function, X, mixture):
     X : ndarray of shape (N, D)
     mixture : FlowMixture
         Whose device, type and size the chunks are made for.
+    prepare : callable
+        What turns each chunk of X into the rows that the function takes, ndarray of shape (n, D).
 
     Returns
     -------
     ndarray of shape (N, ...)
     """
-    size = rows_at_once(mixture)
-    like = mixture.logits
-    return np.concatenate(
-        [
-            function(torch.as_tensor(X[start : start + size], dtype=like.dtype, device=like.device)).cpu().numpy()
-            for start in range(0, len(X), size)
-        ]
-    )
+    size, like, results = rows_at_once(mixture), mixture.logits, None
+    for start in range(0, len(X), size):
+        rows = torch.as_tensor(prepare(X[start : start + size]), dtype=like.dtype, device=like.device)
+        result = function(rows).cpu().numpy()
+        if results is None:
+            results = np.empty((len(X), *result.shape[1:]), dtype=result.dtype)
+        results[start : start + size] = result
+    return results

@@ -19,10 +19,15 @@ class FlowMixtureBase(FlowMixtureFit):
     def _evaluate(self, method, X):
         """A method of the mixture, by its name, for the standardised rows of X."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        function = getattr(self.mixture_, method)
+        return self._spread(evaluate_in_chunks(function, X, self.mixture_, self._standardise))
+
+    def _standardise(self, X):
+        """Standardised rows in double precision, as far out as a flow can take them."""
         with np.errstate(over="ignore"):
-            X = np.clip(self._scaler.transform(X), -_MAX_STANDARDISED, _MAX_STANDARDISED)
-        return self._spread(evaluate_in_chunks(getattr(self.mixture_, method), X, self.mixture_))
+            X = (X.astype(np.float64) - self._scaler.mean_) / self._scaler.scale_
+        return np.clip(X, -_MAX_STANDARDISED, _MAX_STANDARDISED)
 
     def _spread(self, values):
         """Columns of the mixture's components as columns of all that the fit began with; -inf for the pruned ones."""
