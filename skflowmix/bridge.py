@@ -5,6 +5,8 @@ import torch
 
 from .mixture import rows_at_once
 
+_SHARE_OF_ROWS = 0.25  # They are there twice, once all of them and once split, and steps need memory, too.
+
 
 def resolve_device(device):
     """The torch device that a `device` parameter names.
@@ -28,6 +30,17 @@ def resolve_device(device):
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"device={device!r} is not available; use 'auto' or one of {present}.") from error
     return chosen
+
+
+def device_of_rows(n_bytes, device):
+    """Where to keep the rows of a fit: the device if it has ample room for so many bytes, else the CPU.
+
+    Batches are then sent to the device one by one.
+    """
+    if device.type != "cuda":
+        return device
+    free, _ = torch.cuda.mem_get_info(device)
+    return device if n_bytes <= _SHARE_OF_ROWS * free else torch.device("cpu")
 
 
 def seeded_generator(seed, device):

@@ -4,8 +4,13 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import torch
+from sklearn.datasets import make_blobs
+from sklearn.metrics import adjusted_rand_score
 
-from skflowmix import FlowMixtureDensity
+from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
+from skflowmix.bridge import device_of_rows
+from skflowmix.estimators import _fit
 
 N_ROWS, N_FEATURES = 100_000, 8
 
@@ -35,3 +40,29 @@ def test_rows_in_a_file_are_evaluated_without_a_copy_of_them(method, rows_in_a_f
     a_copy_in_double_precision = 8 * rows_in_a_file.size
     assert peak < a_copy_in_double_precision
     np.testing.assert_array_equal(result, getattr(model, method)(np.array(rows_in_a_file, dtype=np.float64)))
+
+
+@pytest.mark.parametrize(("n_bytes", "home"), [(250, "cuda"), (251, "cpu")])
+def test_rows_stay_on_the_cpu_where_they_would_fill_the_gpu(n_bytes, home, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
+    assert device_of_rows(n_bytes, torch.device("cuda")) == torch.device(home)
+    assert device_of_rows(n_bytes, torch.device("cpu")) == torch.device("cpu")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("changes", [{}, {"solver": "em"}, {"early_stopping": False}, {"posterior": "amortized"}])
+@pytest.mark.parametrize("estimator", [FlowMixtureClustering, FlowMixtureClassifier])
+def test_fit_of_rows_that_stay_on_the_cpu(estimator, changes, monkeypatch, device):
+    asked = []
+
+    def no_room(n_bytes, _):
+        asked.append(n_bytes)
+        return torch.device("cpu")
+
+    monkeypatch.setattr(_fit, "device_of_rows", no_room)
+    X, y = make_blobs(90, centers=[[-3, 0], [3, 0]], random_state=0)
+    small = {"flow": "realnvp", "n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 6, "random_state": 0}
+    model = estimator(2, device=device, **small | changes).fit(X, y if estimator is FlowMixtureClassifier else None)
+    assert asked[0] >= 4 * X.size
+    assert model.mixture_.logits.device.type == device
+    assert adjusted_rand_score(y, model.predict(X)) > 0.9

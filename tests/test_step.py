@@ -112,14 +112,15 @@ OBJECTIVES = {
 }
 
 
-def make_run(mixture, objective=OBJECTIVES["likelihood"], *, with_labels=False, device="meta", **how):
-    """A run whose epochs have several batches of every kind of noise, on any device."""
+def make_run(mixture, objective=OBJECTIVES["likelihood"], *, with_labels=False, device="meta", home=None, **how):
+    """A run whose epochs have several batches of every kind of noise; its rows are at home on its device or another."""
+    mixture.to(device).train()
+    device = home or device
     allowed = torch.ones(N_ROWS, N_COMPONENTS, dtype=torch.bool, device=device) if with_labels else None
     resp = torch.full((N_ROWS, mixture.n_restarts, N_COMPONENTS), 1 / N_COMPONENTS, device=device)
     rows = Rows(torch.randn(N_ROWS, N_FEATURES, device=device), torch.ones(N_ROWS, device=device), allowed, resp)
     neighbors = torch.zeros((N_ROWS, 5), dtype=torch.int64, device=device)
     options = TrainingOptions(batch_size=BATCH, noise=0.1, neighbor_noise=0.1)
-    mixture.to(device).train()
     return loop._Run(mixture, rows, options, objective, rows, neighbors, how.get("generator"))
 
 
@@ -145,6 +146,16 @@ def test_objective_exchanges_nothing_with_the_host(name, with_labels, posterior)
     mixture = make_mixture(posterior=posterior or name == "posterior's start")
     learner = mixture.posterior if name == "posterior's start" else mixture
     assert not sent_from_the_host(make_run(learner, OBJECTIVES[name], with_labels=with_labels)._epoch)
+
+
+@pytest.mark.usefixtures("meta")
+@pytest.mark.parametrize("objective", [OBJECTIVES["consistency"], assigned_objective])
+def test_batches_of_rows_at_home_on_the_cpu_are_sent_to_the_mixture(objective):
+    run = make_run(make_mixture(), objective, with_labels=True, home="cpu")
+    run._epoch()
+    batch = run._batch(torch.arange(BATCH))
+    assert {column.device.type for column in vars(batch).values() if column is not None} == {"meta"}
+    assert {column.device.type for column in vars(run.rows).values() if column is not None} == {"cpu"}
 
 
 EXCHANGES = {

@@ -80,8 +80,9 @@ class FlowMixtureClustering(ClusterMixin, FlowMixtureBase):
         if len(rows) > MAX_ROWS:
             chosen = random_state.choice(len(rows), MAX_ROWS, replace=False)
         judged = rows[torch.as_tensor(chosen, device=rows.x.device)]
+        x = judged.x.to(states.logits.device)
         X, weight = judged.x.double().cpu().numpy(), judged.weight.double().cpu().numpy()
-        labels = [states.restart(i).log_resp(judged.x).argmax(1).cpu().numpy() for i in range(states.n_restarts)]
+        labels = [states.restart(i).log_resp(x).argmax(1).cpu().numpy() for i in range(states.n_restarts)]
         return choose_partition(X, labels, weight, random_state)
 
     def fit_predict(self, X, y=None, sample_weight=None):

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d, validate_data
 
-from ..bridge import resolve_device, seeded_generator
+from ..bridge import device_of_rows, resolve_device, seeded_generator
 from ..initialization.n_components import choose_n_components
 from ..mixture import FlowMixture
 from ..training import SOLVERS, History, Objective, Rows, TrainingOptions, compiled, e_step, evaluate, plain_copy
@@ -144,13 +144,15 @@ class FlowMixtureFit(FlowMixtureArchitecture):
             start = partial(self._start, init_params, X, data, component_class, dtype)
             started, resps = zip(*map(start, seeds), strict=True)
             mixture, resp = FlowMixture.stack(started), np.stack(resps, axis=1)
-        rows = self._to_rows(X, data, component_class[self._slots], resp, like=mixture.to(device).logits)
+        rows = self._to_rows(X, data, component_class[self._slots], resp, dtype)
+        mixture, home = mixture.to(device), self._device_of_rows(rows, device)
+        rows = rows.each(lambda column: column.to(home))
         neighbors, neighbor_scale = nearest_neighbors(X[training], data.codes[training], random_state)
         options = self._training_options(len(training), neighbor_scale, continued)
         how = {
             "validation": rows[validation] if len(validation) else None,
-            "neighbors": torch.as_tensor(neighbors, device=device),
-            "generator": seeded_generator(random_state.randint(np.iinfo(np.int32).max), device),
+            "neighbors": torch.as_tensor(neighbors, device=home),
+            "generator": seeded_generator(random_state.randint(np.iinfo(np.int32).max), home),
         }
         solve = partial(self._solve, options, self._objective(data.weight[training].sum()), random_state)
         state = solve(mixture, rows[training], how)
@@ -159,16 +161,20 @@ class FlowMixtureFit(FlowMixtureArchitecture):
         self._keep(state, len(component_class))
         self._architecture = self._architecture_of(component_class)
 
-    def _to_rows(self, X, data, component_class, resp, *, like):
-        """Standardised rows of a training set as tensors of the type and on the device of another."""
+    def _device_of_rows(self, rows, device):
+        """As `bridge.device_of_rows`; where components are pruned all rows are looked at together."""
+        return device if self._prunes() else device_of_rows(rows.nbytes, device)
+
+    def _to_rows(self, X, data, component_class, resp, dtype):
+        """Standardised rows of a training set as tensors."""
         allowed = None
         if len(self.classes_):
             allowed = (data.codes[:, None] == component_class) | (data.codes[:, None] < 0)
         return Rows(
-            torch.as_tensor(X).to(like),
-            torch.as_tensor(data.weight / data.weight.mean()).to(like),
-            None if allowed is None else torch.as_tensor(allowed, device=like.device),
-            None if resp is None else torch.as_tensor(resp).to(like),
+            torch.as_tensor(X).to(dtype),
+            torch.as_tensor(data.weight / data.weight.mean()).to(dtype),
+            None if allowed is None else torch.as_tensor(allowed),
+            None if resp is None else torch.as_tensor(resp).to(dtype),
         )
 
     def _without_needless(self, state, component_class, rows, options, random_state, how, solve):

@@ -16,7 +16,7 @@ from dataclasses import replace
 import torch
 from torch.nn.functional import one_hot
 
-from ..mixture import FlowMixture, rows_at_once
+from ..mixture import FlowMixture
 from .history import History
 from .loop import _Run, evaluate, train
 from .objectives import assigned_objective
@@ -56,19 +56,17 @@ def e_step(mixture, rows, *, assign=posterior, unlabelled_weight=1.0):
     rows : Rows
         The same with `resp`, in which `unlabelled_weight` is multiplied.
     """
-    size = rows_at_once(mixture)
     log_probs, resps = [], []
-    for start in range(0, len(rows), size):
-        chunk = rows[start : start + size]
+    for chunk in rows.chunks(mixture):
         log_joint = mixture.restart_log_joint(chunk.x)
         if chunk.allowed is not None:
             log_joint = log_joint.masked_fill(~chunk.allowed, -torch.inf)
         log_prob, resp = assign(log_joint)
-        log_probs.append(log_prob)
-        resps.append(resp.transpose(0, 1))
+        log_probs.append(log_prob.to(rows.x.device))
+        resps.append(resp.transpose(0, 1).to(rows.x.device))
     rows = _weigh_unlabelled(replace(rows, resp=torch.cat(resps)), unlabelled_weight)
     total = rows.weight * rows.resp.sum(-1).T * torch.cat(log_probs, 1)
-    return total.sum(1) / rows.weight.sum(), rows
+    return (total.sum(1) / rows.weight.sum()).to(mixture.logits.device), rows
 
 
 def _weigh_unlabelled(rows, unlabelled_weight):
@@ -225,7 +223,7 @@ class _Alternation:
     @torch.no_grad()
     def _set_weights(self, active):
         share = torch.einsum("n,nrk->rk", self.rows.weight, self.rows.resp)
-        share = share + self.log_weight_factor * self.rows.weight.sum()
+        share = (share + self.log_weight_factor * self.rows.weight.sum()).to(self.mixture.logits.device)
         total = share.sum(1, keepdim=True)
         logits = (share / total).clamp_min(_SMALLEST_WEIGHT).log()
         self.mixture.logits.copy_(torch.where(active[:, None] & (total > 0), logits, self.mixture.logits))

@@ -23,7 +23,7 @@ _LIKELIHOOD = Objective()
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to learn from, on the device of the mixture.
+    """Rows to learn from, on the device of the mixture or, where it has no room for them, on the CPU.
 
     Attributes
     ----------
@@ -53,6 +53,22 @@ class Rows:
     def each(self, function):
         """The rows with a function applied to each of their tensors."""
         return replace(self, **{name: function(column) for name, column in vars(self).items() if column is not None})
+
+    @property
+    def nbytes(self):
+        return sum(column.nbytes for column in vars(self).values() if column is not None)
+
+    def to(self, device):
+        """The rows on a device; copies to a GPU come from pinned memory, so that nobody waits for them."""
+        if self.x.device == device:
+            return self
+        rows = self.each(torch.Tensor.pin_memory) if device.type == "cuda" else self
+        return rows.each(lambda column: column.to(device, non_blocking=True))
+
+    def chunks(self, model):
+        """The rows on the device of a FlowMixture or PosteriorNetwork, as many at once as it should evaluate."""
+        size, device = rows_at_once(model), next(model.parameters()).device
+        return (self[start : start + size].to(device) for start in range(0, len(self), size))
 
     def of_components(self, components):
         """The same rows for a mixture of some of the components, as they are without a start."""
@@ -151,11 +167,9 @@ def train(
 @torch.no_grad()
 def evaluate(mixture, rows, objective=_LIKELIHOOD):
     """Mean objective per row of each restart, Tensor of shape (R,), in evaluation mode."""
-    size = rows_at_once(mixture)
-    chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
     was_training = mixture.training
     mixture.eval()
-    total = sum(objective(mixture, chunk).sum(1) for chunk in chunks)
+    total = sum(objective(mixture, chunk).sum(1) for chunk in rows.chunks(mixture))
     mixture.train(was_training)
     return -total / rows.weight.sum()
 
@@ -179,8 +193,9 @@ class _Run:
             n_cuts=n_cuts.tolist(),
             alpha=options.alpha,
         )
-        self.step = fastest_step(plain_step, self.table.values[0].device)
-        self.n_cuts = n_cuts.to(rows.x.device)
+        self.device = self.table.values[0].device
+        self.step = fastest_step(plain_step, self.device)
+        self.n_cuts = n_cuts.to(self.device)
         self.best_state = self.table.state()
         start = evaluate(mixture, rows if validation is None else validation, objective)
         self.history.start_score = start.tolist()
@@ -218,10 +233,10 @@ class _Run:
         return -total / (n_passes * n_batches), finite
 
     def _batch(self, index):
-        """Rows of a step, with noise."""
+        """Rows of a step, with noise, on the device of the mixture."""
         batch = self.rows[index]
         view = self._add_noise(batch.x, index) if self.needs_view else None
-        return replace(batch, x=self._add_noise(batch.x, index), view=view)
+        return replace(batch, x=self._add_noise(batch.x, index), view=view).to(self.device)
 
     def _progress(self):
         return min(self.iteration / max(self.options.ramp_iter, 1), 1.0)
