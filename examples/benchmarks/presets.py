@@ -4,6 +4,7 @@ On wines, moons and a pinwheel; with --data also on .npz files, which hold `X_tr
 which fold 0 is then held out. Rows are standardised. Prints Markdown tables.
 
     python examples/benchmarks/presets.py [--data FILE ...] [--max-rows 5000] [--seeds 1] [--presets nsf maf]
+        [--kw '{"device": "cuda"}'] [--matmul-precision highest]
 """
 
 import argparse
@@ -14,6 +15,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import torch
 from sklearn import datasets
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -75,7 +77,9 @@ def main():
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--presets", nargs="*", default=list(PRESETS))
     parser.add_argument("--kw", type=json.loads, default={})
+    parser.add_argument("--matmul-precision", default="highest", choices=["highest", "high", "medium"])
     options = parser.parse_args()
+    torch.set_float32_matmul_precision(options.matmul_precision)
     warnings.simplefilter("ignore", ConvergenceWarning)
     results = {}
     for seed in range(options.seeds):

@@ -14,7 +14,7 @@ from functools import partial
 
 import torch
 
-_PLAIN_STEPS = 20
+N_PLAIN_STEPS = 20
 
 
 def fastest_step(step, device):
@@ -42,7 +42,7 @@ class CapturedStep:
 
     def __call__(self, batch, progress):
         """Take a step; as `Step`, but what was returned before may be overwritten."""
-        if self.is_captured is None and progress == 1 and self.n_plain_steps == _PLAIN_STEPS:
+        if self.is_captured is None and progress == 1 and self.n_plain_steps == N_PLAIN_STEPS:
             self.is_captured = self._capture(batch)
         if not self.is_captured:
             self.n_plain_steps += progress == 1
