@@ -77,7 +77,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--presets", nargs="*", default=list(PRESETS))
     parser.add_argument("--kw", type=json.loads, default={})
-    parser.add_argument("--matmul-precision", default="highest", choices=["highest", "high", "medium"])
+    parser.add_argument("--matmul-precision", default="highest", choices=["highest", "high"])
     options = parser.parse_args()
     torch.set_float32_matmul_precision(options.matmul_precision)
     warnings.simplefilter("ignore", ConvergenceWarning)
