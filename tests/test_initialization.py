@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
 from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.initialization import INITIALIZERS, gaussian, one_hot
+from skflowmix.initialization.automatic import choose_partition
 from skflowmix.mixture import FlowMixture
 
 every_initializer = pytest.mark.parametrize("name", INITIALIZERS)
@@ -168,3 +170,12 @@ def test_gmm_keeps_the_floor_of_the_scales():
     resp = INITIALIZERS["gmm"](X, 2, np.ones(20), np.random.RandomState(0))
     np.testing.assert_allclose(np.sort(resp, axis=1), np.tile([0.0, 1.0], (20, 1)), atol=1e-12)
     assert len(set(resp[:10].argmax(1))) == len(set(resp[10:].argmax(1))) == 1
+
+
+@pytest.mark.parametrize("n_stray", [2, 6])
+def test_a_few_stray_rows_are_no_cluster(n_stray):
+    X, labels = make_blobs(200, centers=[(-1.2, 0), (1.2, 0)], random_state=0)
+    X = np.vstack([X, [(0, 9)] * n_stray + np.random.RandomState(0).normal(0, 0.1, (n_stray, 2))])
+    blobs, stray = np.append(labels, [0] * n_stray), np.repeat([0, 1], [200, n_stray])
+    chosen = choose_partition(X, [stray, blobs], np.ones(len(X)), np.random.RandomState(0))
+    assert chosen == (1 if n_stray <= X.shape[1] else 0)

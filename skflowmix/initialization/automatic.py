@@ -72,6 +72,9 @@ def _best_partition(X, n_clusters, weight, random_state):
 def choose_partition(X, partitions, weight, random_state):
     """Index of the partition with the most clusters, and among several of those the best evidence.
 
+    A cluster that has no more rows than there are features fills no volume, as two stray rows would not in a plane,
+    and counts only where all are so.
+
     Parameters
     ----------
     X : ndarray of shape (N, D)
@@ -85,11 +88,12 @@ def choose_partition(X, partitions, weight, random_state):
     """
     seed = random_state.randint(np.iinfo(np.int32).max)
     partitions = [np.unique(labels, return_inverse=True)[1] for labels in partitions]
-    n_clusters = [labels.max() + 1 for labels in partitions]
+    sizes = [np.bincount(labels) for labels in partitions]
+    n_clusters = [((own > X.shape[1]).sum(), len(own)) for own in sizes]
     costs = np.full(len(partitions), np.inf)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fits of degenerate clusters are judged like the others
-        for i in np.flatnonzero(np.array(n_clusters) == max(n_clusters)):
+        for i in [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]:
             costs[i] = partition_cost(X, partitions[i], weight / weight.mean(), seed)
     return int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
 
