@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from .mixture import rows_at_once
+from .threads import largest_product, threads_for
 
 _SHARE_OF_ROWS = 0.25  # They are there twice, once all of them and once split, and steps need memory, too.
 
@@ -67,10 +68,11 @@ def evaluate_in_chunks(function, X, mixture, prepare):
     ndarray of shape (N, ...)
     """
     size, like, results = rows_at_once(mixture), mixture.logits, None
-    for start in range(0, len(X), size):
-        rows = torch.as_tensor(prepare(X[start : start + size]), dtype=like.dtype, device=like.device)
-        result = function(rows).cpu().numpy()
-        if results is None:
-            results = np.empty((len(X), *result.shape[1:]), dtype=result.dtype)
-        results[start : start + size] = result
+    with threads_for(largest_product(mixture, min(size, len(X)))):
+        for start in range(0, len(X), size):
+            rows = torch.as_tensor(prepare(X[start : start + size]), dtype=like.dtype, device=like.device)
+            result = function(rows).cpu().numpy()
+            if results is None:
+                results = np.empty((len(X), *result.shape[1:]), dtype=result.dtype)
+            results[start : start + size] = result
     return results

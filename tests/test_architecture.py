@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 350
 
 LAYERS = [
-    {"_version"},
+    {"_version", "threads"},
     {"nets"},
     {"transforms"},
     {"bases"},

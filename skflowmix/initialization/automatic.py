@@ -13,6 +13,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
+from ..threads import one_thread
 from .evidence import partition_cost
 from .gaussian import fit_gaussians
 from .reachability import reachability_cut, spanning_tree
@@ -60,6 +61,7 @@ def reduce_features(X, random_state):
     return PCA(n_components, svd_solver="randomized", random_state=random_state).fit_transform(X)
 
 
+@one_thread()
 def _best_partition(X, n_clusters, weight, random_state):
     if len(X) <= n_clusters + 1:
         return np.minimum(np.arange(len(X)), n_clusters - 1)
@@ -69,6 +71,7 @@ def _best_partition(X, n_clusters, weight, random_state):
     return found[choose_partition(X, found, weight, random_state)]
 
 
+@one_thread()
 def choose_partition(X, partitions, weight, random_state):
     """Index of the partition with the most clusters, and among several of those the best evidence.
 

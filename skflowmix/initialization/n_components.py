@@ -17,6 +17,7 @@ import warnings
 
 import numpy as np
 
+from ..threads import one_thread
 from .automatic import MAX_ROWS, candidates, carry, followers, reduce_features, sample_rows
 from .evidence import describe
 from .reachability import spanning_tree
@@ -27,6 +28,7 @@ _MAX_VIEWED = 1000
 _MAX_PARTS = 60
 
 
+@one_thread()
 def choose_n_components(X, weight, random_state, *, max_components=20):
     """The number of clusters, and the partition that shows it.
 

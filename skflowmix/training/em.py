@@ -17,6 +17,7 @@ import torch
 from torch.nn.functional import one_hot
 
 from ..mixture import FlowMixture
+from ..threads import largest_product, threads_for
 from .history import History
 from .loop import _Run, evaluate, train
 from .objectives import assigned_objective
@@ -112,7 +113,8 @@ def by_em(mixture, rows, options, *, objective, assign=posterior, after_warm_up=
     mixture.logits.requires_grad_(False)
     how = {"validation": None, "neighbors": None, "generator": None} | how
     try:
-        return _alternate(mixture, rows, options, objective, assign, learn_weights, after_warm_up, how)
+        with threads_for(largest_product(mixture, min(options.batch_size, len(rows)))):
+            return _alternate(mixture, rows, options, objective, assign, learn_weights, after_warm_up, how)
     finally:
         mixture.logits.requires_grad_(learn_weights)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..mixture import rows_at_once
+from ..threads import largest_product, threads_for
 from .cuda_graph import fastest_step
 from .history import History
 from .objectives import Objective
@@ -151,16 +152,17 @@ def train(
         Whether all restarts stopped improving before `max_iter`.
     history : History
     """
-    run = _Run(mixture, rows, options, objective, validation, neighbors, generator, n_cuts)
-    mixture.train()
-    try:
-        while run.iteration < options.max_iter and run.active.any():
-            run.iterate()
-    except KeyboardInterrupt:
-        run.history.interrupted = True
-    finally:
-        run.finish()
-        mixture.eval()
+    with threads_for(largest_product(mixture, min(options.batch_size, len(rows)))):
+        run = _Run(mixture, rows, options, objective, validation, neighbors, generator, n_cuts)
+        mixture.train()
+        try:
+            while run.iteration < options.max_iter and run.active.any():
+                run.iterate()
+        except KeyboardInterrupt:
+            run.history.interrupted = True
+        finally:
+            run.finish()
+            mixture.eval()
     return run.best_score.tolist(), not bool(run.active.any()), run.history
 
 
