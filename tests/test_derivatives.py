@@ -11,7 +11,7 @@ from skflowmix.flows import make_flow
 from skflowmix.mixture import FlowMixture
 from skflowmix.nets import MLP
 from skflowmix.training import Rows, TrainingOptions, mixture_loss, objectives, train
-from skflowmix.transforms import AffineMap, SplineMap
+from skflowmix.transforms import AffineMap, Coupling, SplineMap
 
 ROUNDING = {torch.float64: {"rtol": 1e-9, "atol": 1e-9}, torch.float32: {"rtol": 1e-4, "atol": 1e-4}}
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -52,6 +52,11 @@ def plain_spline(self, x, raw):
     slope = s**2 * (d1 * t**2 + 2 * s * t * (1 - t) + d0 * (1 - t) ** 2) / denominator**2
     inside = x.abs() < self.bound
     return torch.where(inside, z.squeeze(1), x), torch.where(inside, slope.squeeze(1).log(), 0.0)
+
+
+def plain_coupling(self, x):
+    """`Coupling.forward` in the parts that other scalar maps take."""
+    return self._couple(self.scalar_map.forward, x)
 
 
 def draw(shape, dtype=torch.float64, seed=0):
@@ -115,6 +120,34 @@ def test_perceptrons_equal_plain_layers(layer_sizes, dtype, device):
             torch.testing.assert_close(one, other, **ROUNDING[dtype])
 
 
+@pytest.mark.parametrize(
+    "mask", [(True, True, False, False, False), (False, False, True), (False,), (True, False, True)]
+)
+@pytest.mark.parametrize("needs_x", [True, False])
+@each_dtype
+def test_affine_couplings_equal_plain_ones(mask, needs_x, dtype, device):
+    coupling = Coupling(4, mask, AffineMap(max_log_scale=1.5), (8, 7), generator=torch.Generator().manual_seed(0))
+    coupling = coupling.to(device, dtype)
+    parameters = list(coupling.parameters())
+    for seed, parameter in enumerate(parameters):
+        parameter.data += 0.3 * draw(parameter.shape, dtype, seed).to(device)
+    x = draw((4, 11, len(mask)), dtype).to(device).requires_grad_(needs_x)
+    results = []
+    for forward in (coupling.forward, lambda x: plain_coupling(coupling, x)):
+        outputs = forward(x)
+        pulls = [draw(output.shape, dtype, seed=9).to(device) for output in outputs]
+        wanted = [*parameters, x] if needs_x else parameters
+        results.append([*outputs, *torch.autograd.grad(outputs, wanted, pulls)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, **ROUNDING[dtype])
+
+
+def test_affine_couplings_pass_gradcheck():
+    coupling = Coupling(2, (True, False, False), AffineMap(), (4,), generator=torch.Generator().manual_seed(0)).double()
+    coupling.conditioner.weights[-1].data += 0.3 * draw(coupling.conditioner.weights[-1].shape)
+    assert torch.autograd.gradcheck(coupling, draw((2, 5, 3)).requires_grad_())
+
+
 @pytest.mark.parametrize("preset", ["realnvp", "nsf", "maf", "nsf-ar"])
 def test_step_equals_the_plain_one(monkeypatch, make_mixture, preset):
     mixture = make_mixture(preset, n_components=3, n_features=5)
@@ -125,6 +158,7 @@ def test_step_equals_the_plain_one(monkeypatch, make_mixture, preset):
         return [loss, *torch.autograd.grad(loss, list(mixture.parameters()))]
 
     found = step()
+    monkeypatch.setattr(Coupling, "forward", plain_coupling)
     monkeypatch.setattr(MLP, "forward", plain_perceptrons)
     monkeypatch.setattr(AffineMap, "forward", plain_affine)
     monkeypatch.setattr(SplineMap, "forward", plain_spline)

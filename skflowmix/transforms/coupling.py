@@ -7,8 +7,10 @@ the same.
 import torch
 
 from ..nets import MLP
+from .affine_coupling import AffineCoupling
 from .base import Transform
 from .places import take
+from .scalar import AffineMap
 
 
 class Coupling(Transform):
@@ -39,6 +41,10 @@ class Coupling(Transform):
         self.conditioner = MLP(n_components, sizes, generator=generator)
 
     def forward(self, x):
+        if self.order is None and type(self.scalar_map) is AffineMap and not torch.compiler.is_compiling():
+            parameters = (*self.conditioner.weights, *self.conditioner.biases)
+            z, ladj = AffineCoupling.apply(x.mT, self.kept, self.moved, self.scalar_map.max_log_scale, *parameters)
+            return z.mT, ladj
         return self._couple(self.scalar_map.forward, x)
 
     def inverse(self, z):
