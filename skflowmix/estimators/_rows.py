@@ -43,14 +43,12 @@ def merge_repeated_rows(X, codes, weight, resp=None):
     -------
     TrainingSet
     """
-    order = np.lexsort((codes, *X.T[::-1]))
-    X, codes, weight = X[order], codes[order], weight[order]
-    is_first = np.ones(len(X), dtype=bool)
-    is_first[1:] = (X[1:] != X[:-1]).any(1) | (codes[1:] != codes[:-1])
-    total = np.bincount(is_first.cumsum() - 1, weight)
+    rows, merged = np.unique(np.column_stack((X, codes)), axis=0, return_inverse=True)
+    merged = merged.ravel()  # a column in NumPy 2.0
+    total = np.bincount(merged, weight)
     if resp is not None:
-        resp = np.add.reduceat(resp[order] * weight[:, None], np.flatnonzero(is_first)) / total[:, None]
-    return TrainingSet(X[is_first], codes[is_first], total, resp)
+        resp = np.stack([np.bincount(merged, weight * column) for column in resp.T], axis=1) / total[:, None]
+    return TrainingSet(rows[:, :-1], rows[:, -1].astype(int), total, resp)
 
 
 def fit_scaler(X, weight):
