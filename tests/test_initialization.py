@@ -11,6 +11,7 @@ from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.initialization import INITIALIZERS, gaussian, one_hot
 from skflowmix.initialization.automatic import choose_partition
+from skflowmix.initialization.evidence import partition_cost
 from skflowmix.mixture import FlowMixture
 
 every_initializer = pytest.mark.parametrize("name", INITIALIZERS)
@@ -179,3 +180,14 @@ def test_a_few_stray_rows_are_no_cluster(n_stray):
     blobs, stray = np.append(labels, [0] * n_stray), np.repeat([0, 1], [200, n_stray])
     chosen = choose_partition(X, [stray, blobs], np.ones(len(X)), np.random.RandomState(0))
     assert chosen == (1 if n_stray <= X.shape[1] else 0)
+
+
+def test_clusters_that_are_known_cost_what_new_ones_do():
+    X = np.random.RandomState(0).standard_normal((60, 2))
+    weight = np.ones(60)
+    right, upper = (X > 0).T.astype(int)
+    known = {}
+    for labels in (right, upper, right * (1 + upper), right):
+        alone = partition_cost(X, labels, weight, 0)
+        assert partition_cost(X, labels, weight, 0, known=known) == alone
+    assert len(known) == 6, "four halves, and two quarters"

@@ -101,9 +101,9 @@ def test_starts_are_found_by_one_thread(two_threads, monkeypatch):
     automatic = import_module("skflowmix.initialization.automatic")
     before, during, partition_cost = openmp_threads(), [], automatic.partition_cost
 
-    def watched(*args):
+    def watched(*args, **known):
         during.extend(openmp_threads())
-        return partition_cost(*args)
+        return partition_cost(*args, **known)
 
     monkeypatch.setattr(automatic, "partition_cost", watched)
     with pytest.warns(match="max_iter"):

@@ -49,6 +49,7 @@ def main():
     parser.add_argument("--iterations", type=int, default=3)
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
+    model(1).fit(draw(100, options.features))  # what is imported at the first fit
     if options.restarts:
         X = draw(N_ROWS_OF_RESTARTS, options.features)
         print(f"{len(X)} rows of {options.features} features, K={N_COMPONENTS}\n")

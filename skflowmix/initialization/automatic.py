@@ -94,10 +94,11 @@ def choose_partition(X, partitions, weight, random_state):
     sizes = [np.bincount(labels) for labels in partitions]
     n_clusters = [((own > X.shape[1]).sum(), len(own)) for own in sizes]
     costs = np.full(len(partitions), np.inf)
+    known: dict = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fits of degenerate clusters are judged like the others
         for i in [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]:
-            costs[i] = partition_cost(X, partitions[i], weight / weight.mean(), seed)
+            costs[i] = partition_cost(X, partitions[i], weight / weight.mean(), seed, known=known)
     return int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
 
 

@@ -22,7 +22,7 @@ _MAX_PARTS = 8
 _DOUBT_WEIGHT = 4.0
 
 
-def partition_cost(X, labels, weight, random_state):
+def partition_cost(X, labels, weight, random_state, *, known=None):
     """Bayesian information criterion per row and feature plus the price of doubt; lower is better.
 
     Parameters
@@ -34,18 +34,25 @@ def partition_cost(X, labels, weight, random_state):
         With mean one.
     random_state : int
         Seed of the starts of each cluster's mixture.
+    known : dict, default=None
+        Keeps what was found for each cluster of these rows, for other partitions that have the same cluster.
 
     Returns
     -------
     float
     """
+    known = {} if known is None else known
     n, d = X.shape
     n_clusters = labels.max() + 1
     log_joint, n_parameters = np.empty((n, n_clusters)), n_clusters - 1
     for k in range(n_clusters):
         own = labels == k
-        fit, n_own = describe(X[own], weight[own], random_state)
-        log_joint[:, k] = fit.log_prob(X) + np.log(weight[own].sum() / n)
+        cluster = own.tobytes()
+        if cluster not in known:
+            fit, n_own = describe(X[own], weight[own], random_state)
+            known[cluster] = fit.log_prob(X), n_own
+        log_prob, n_own = known[cluster]
+        log_joint[:, k] = log_prob + np.log(weight[own].sum() / n)
         n_parameters += n_own
     log_prob = logsumexp(log_joint, axis=1)
     doubt = np.average(log_prob - log_joint[np.arange(n), labels], weights=weight)
