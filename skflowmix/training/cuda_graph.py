@@ -9,7 +9,6 @@ what the graph must equal, and what is left where a step cannot be captured.
 The protocol is torch's for a whole network: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
 
-from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -64,23 +63,10 @@ class CapturedStep:
         """Record a step, which takes none; whether it could be."""
         self.batch = batch.each(torch.clone)
         try:
-            with _capturable(self.step.optimizer):
-                self.result = self.graph.capture(partial(self.step, self.batch, 1.0))
+            self.result = self.graph.capture(partial(self.step, self.batch, 1.0))
         except RuntimeError:
             return False
         return True
-
-
-@contextmanager
-def _capturable(optimizer):
-    """Let a fused optimizer, which always can, be captured; it would warn of steps that are not, were it always set."""
-    for group in optimizer.param_groups:
-        group["capturable"] = True
-    try:
-        yield
-    finally:
-        for group in optimizer.param_groups:
-            group["capturable"] = False
 
 
 class CudaGraph:

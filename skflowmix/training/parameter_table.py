@@ -46,12 +46,11 @@ class ParameterTable:
         self.live_state = [*self.values, *(buffer.view(n_restarts, -1) for buffer in buffers)]
 
     def rows(self):
-        """Each restart's parameters, a list of leaf tensors whose `.grad` is set, for an optimizer."""
-        restarts = [list(rows) for rows in zip(*self.values, strict=True)]
-        for values, gradients in zip(restarts, zip(*self.gradients, strict=True), strict=True):
-            for value, gradient in zip(values, gradients, strict=True):
-                value.grad = gradient
-        return restarts
+        """Pairs of the values and the gradients of each restart, both lists of Tensor."""
+        return [
+            (list(values), list(gradients))
+            for values, gradients in zip(zip(*self.values, strict=True), zip(*self.gradients, strict=True), strict=True)
+        ]
 
     def differentiate(self, loss):
         """Write the gradients of a scalar Tensor into the tables, zeros for parameters that it does not depend on."""

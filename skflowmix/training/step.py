@@ -1,6 +1,7 @@
 """A step of training: the loss of a batch, its gradient, and what Adam makes of it."""
 
 import torch
+from torch.optim.adamw import adamw
 
 _STEP_SIZE_CUT = 0.2
 _MAX_GRADIENT_NORM = 5.0
@@ -33,11 +34,10 @@ class Step:
     def __init__(self, mixture, objective, table, *, learning_rate, n_cuts, alpha):
         self.mixture, self.objective, self.table = mixture, objective, table
         self.step_sizes = [learning_rate * _STEP_SIZE_CUT**n for n in n_cuts]
-        groups = [
-            {"params": row, "lr": _as_learning_rate(size, row[0].device)}
-            for row, size in zip(table.rows(), self.step_sizes, strict=True)
+        self._optimizers = [
+            _AdamW(values, gradients, size, alpha)
+            for (values, gradients), size in zip(table.rows(), self.step_sizes, strict=True)
         ]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=alpha, fused=True)
 
     def __call__(self, batch, progress):
         """Take a step.
@@ -57,20 +57,57 @@ class Step:
         loss = self.objective(self.mixture, batch, progress).mean(1)
         self.table.differentiate(loss.sum())
         finite = self.table.limit_gradient(_MAX_GRADIENT_NORM) & loss.detach().isfinite()
-        self.optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         return loss.detach(), finite
 
     def slow_down(self, restart):
         """Cut a restart's step size, and forget the moments of its gradients."""
         self.step_sizes[restart] *= _STEP_SIZE_CUT
-        group = self.optimizer.param_groups[restart]
-        if isinstance(group["lr"], torch.Tensor):
-            group["lr"].fill_(self.step_sizes[restart])
+        self._optimizers[restart].start_again(self.step_sizes[restart])
+
+
+class _AdamW:
+    """AdamW of one restart by torch's function, whose class would first import the compiler, for a second.
+
+    Parameters
+    ----------
+    values, gradients : list of Tensor
+    step_size, weight_decay : float
+    """
+
+    def __init__(self, values, gradients, step_size, weight_decay):
+        self.values, self.gradients, self.weight_decay = values, gradients, weight_decay
+        self.step_size = _as_learning_rate(step_size, values[0].device)
+        self.means, self.squares = ([torch.zeros_like(value) for value in values] for _ in range(2))
+        self.n_steps = [torch.zeros((), dtype=torch.float32, device=value.device) for value in values]
+
+    @torch.no_grad()
+    def step(self):
+        adamw(
+            self.values,
+            self.gradients,
+            self.means,
+            self.squares,
+            [],
+            self.n_steps,
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=self.step_size,
+            weight_decay=self.weight_decay,
+            eps=1e-8,
+            maximize=False,
+        )
+
+    def start_again(self, step_size):
+        if isinstance(self.step_size, torch.Tensor):
+            self.step_size.fill_(step_size)
         else:
-            group["lr"] = self.step_sizes[restart]
-        for parameter in group["params"]:
-            for moment in self.optimizer.state[parameter].values():
-                moment.zero_()
+            self.step_size = step_size
+        for tensor in (*self.means, *self.squares, *self.n_steps):
+            tensor.zero_()
 
 
 def _as_learning_rate(size, device):
