@@ -16,6 +16,7 @@ from ..mixture import FlowMixture
 from ..training import assigned_objective, train
 
 _MAX_ROWS = 10_000
+_N_NEIGHBORS = 15
 
 
 def prune(mixture, rows, validation, options, *, make_flows, concentration, component_class, random_state, **how):
@@ -65,7 +66,7 @@ def _cut_up_clusters(mixture, x, component_class, random_state):
     """Groups of components with no valley between them; the first one of a group has the group's class."""
     if len(x) > _MAX_ROWS:
         x = x[torch.as_tensor(random_state.choice(len(x), _MAX_ROWS, replace=False), device=x.device)]
-    labels, (edges, sparsity) = _labels(mixture, x), neighbor_edges(x.cpu().numpy())
+    labels, (edges, sparsity) = _labels(mixture, x), neighbor_edges(x.cpu().numpy(), _N_NEIGHBORS)
     groups = {k: [k] for k in range(mixture.n_components)}
     while True:
         shallow = {

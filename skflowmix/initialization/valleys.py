@@ -7,12 +7,13 @@ N_NEIGHBORS = 7
 SHALLOW = 0.7  # the first multiple of .05 at which simulated hills and plains stay whole; docs/benchmarks.md
 
 
-def neighbor_edges(X):
+def neighbor_edges(X, n_neighbors=N_NEIGHBORS):
     """The graph of nearest neighbours, and how sparsely it runs.
 
     Parameters
     ----------
     X : ndarray of shape (N, D)
+    n_neighbors : int, default=7
 
     Returns
     -------
@@ -21,7 +22,7 @@ def neighbor_edges(X):
     sparsity : ndarray of shape (E,)
         The greater of the two rows' distances to their last neighbour.
     """
-    search = NearestNeighbors(n_neighbors=min(N_NEIGHBORS, len(X) - 1)).fit(X)
+    search = NearestNeighbors(n_neighbors=min(n_neighbors, len(X) - 1)).fit(X)
     distances, neighbors = search.kneighbors()
     edges = np.column_stack([np.repeat(np.arange(len(X)), neighbors.shape[1]), neighbors.ravel()])
     return edges, distances[:, -1][edges].max(1)
