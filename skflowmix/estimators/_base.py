@@ -26,7 +26,7 @@ class FlowMixtureBase(FlowMixtureFit):
     def _standardise(self, X):
         """Standardised rows in double precision, as far out as a flow can take them."""
         with np.errstate(over="ignore"):
-            X = (X.astype(np.float64) - self._scaler.mean_) / self._scaler.scale_
+            X = self._scaler.transform(X.astype(np.float64))
         return np.clip(X, -_MAX_STANDARDISED, _MAX_STANDARDISED)
 
     def _spread(self, values):

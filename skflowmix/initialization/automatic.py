@@ -9,6 +9,7 @@ round), an ellipsoid (`gaussian`, with tied covariances, with covariances drawn 
 import warnings
 
 import numpy as np
+from scipy.sparse import identity
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
@@ -42,6 +43,8 @@ def sample_rows(weight, size, random_state):
 
 def followers(X, rows):
     """How much each row of X follows each of some rows of it, sparse matrix of shape (N, n); itself above all."""
+    if len(rows) == len(X):
+        return identity(len(X), format="csr")
     search = NearestNeighbors(n_neighbors=min(_N_NEIGHBORS, len(rows))).fit(X[rows])
     graph = search.kneighbors_graph(X, mode="distance")
     graph.data = 1 / np.maximum(graph.data, np.finfo(np.float32).tiny)

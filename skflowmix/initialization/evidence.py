@@ -9,7 +9,7 @@ were given beyond doubt,
 
 The second term is what the integrated completed likelihood (Biernacki, Celeux and Govaert, 2000) adds to BIC,
 here with more weight: a partition that cuts through a cluster pays by doubt for every row along the cut. On 37
-sets of a clustering benchmark any weight from 1 to 16 chose alike (docs/benchmarks.md).
+sets of a clustering benchmark twice this weight chose as well, half of it a little worse (docs/benchmarks.md).
 """
 
 import numpy as np
@@ -63,7 +63,7 @@ def partition_cost(X, labels, weight, random_state, *, known=None):
 def describe(X, weight, random_state, *, max_parts=_MAX_PARTS):
     """The Gaussian mixture of some rows with the lowest BIC, and its number of parameters.
 
-    Every size up to seven is tried, and then each by a fifth larger: BIC of a ring with few parts is no guide to
+    Every size up to eight is tried, and then each by a fifth larger: BIC of a ring with few parts is no guide to
     that with many.
     """
     n, d = X.shape
