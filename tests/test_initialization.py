@@ -11,7 +11,8 @@ from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.initialization import INITIALIZERS, gaussian, one_hot
 from skflowmix.initialization.automatic import choose_partition
-from skflowmix.initialization.evidence import partition_cost
+from skflowmix.initialization.evidence import mixing, partition_cost
+from skflowmix.initialization.valleys import neighbor_edges
 from skflowmix.mixture import FlowMixture
 
 every_initializer = pytest.mark.parametrize("name", INITIALIZERS)
@@ -182,12 +183,38 @@ def test_a_few_stray_rows_are_no_cluster(n_stray):
     assert chosen == (1 if n_stray <= X.shape[1] else 0)
 
 
+def test_labels_dealt_out_at_random_mix_as_much_as_chance_does():
+    rng = np.random.RandomState(0)
+    X, weight = rng.standard_normal((2000, 2)), rng.uniform(0.5, 1.5, 2000)
+    edges, _ = neighbor_edges(X)
+    assert mixing(rng.choice(3, 2000, p=(0.7, 0.2, 0.1)), weight, edges) == pytest.approx(1, abs=0.03)
+    assert mixing((X[:, 0] > 0).astype(int), weight, edges) < 0.1
+    assert mixing(np.zeros(2000, dtype=int), weight, edges) == 0
+
+
+def test_rows_that_stand_there_twice_mix_twice():
+    labels, edges = np.array([0, 0, 1, 1, 1]), np.array([(0, 1), (1, 2), (2, 1), (3, 4), (4, 3)])
+    weight = np.array([1.0, 2, 1, 1, 1])
+    assert mixing(labels, weight, edges) == pytest.approx((3 / 6) / (1 - (3**2 + 3**2) / 6**2))
+
+
+def test_a_ring_in_a_background_is_not_halved():
+    """Two halves with eight Gaussians each describe the rows better than the whole ring with eight."""
+    rng = np.random.RandomState(2)
+    angle, outer = rng.uniform(0, 2 * np.pi, 1000), rng.randint(2, size=1000)
+    rings = (1 + 2 * outer[:, None]) * np.column_stack([np.cos(angle), np.sin(angle)]) + rng.normal(0, 0.05, (1000, 2))
+    background = rng.uniform(-4, 4, (50, 2))
+    X, outer = np.vstack([rings, background]), np.append(outer, np.linalg.norm(background, axis=1) > 2)
+    halves = (X[:, 0] > 0).astype(int)
+    assert choose_partition(X, [halves, outer], np.ones(len(X)), np.random.RandomState(0)) == 1
+
+
 def test_clusters_that_are_known_cost_what_new_ones_do():
     X = np.random.RandomState(0).standard_normal((60, 2))
     weight = np.ones(60)
     right, upper = (X > 0).T.astype(int)
-    known = {}
+    edges, known = neighbor_edges(X)[0], {}
     for labels in (right, upper, right * (1 + upper), right):
-        alone = partition_cost(X, labels, weight, 0)
-        assert partition_cost(X, labels, weight, 0, known=known) == alone
+        alone = partition_cost(X, labels, weight, edges, 0)
+        assert partition_cost(X, labels, weight, edges, 0, known=known) == alone
     assert len(known) == 6, "four halves, and two quarters"

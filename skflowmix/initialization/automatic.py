@@ -20,6 +20,7 @@ from .gaussian import fit_gaussians
 from .reachability import reachability_cut, spanning_tree
 from .seeds import one_hot
 from .spectral import spectral
+from .valleys import neighbor_edges
 
 MAX_ROWS = 3000
 _MAX_FEATURES = 64
@@ -97,11 +98,12 @@ def choose_partition(X, partitions, weight, random_state):
     sizes = [np.bincount(labels) for labels in partitions]
     n_clusters = [((own > X.shape[1]).sum(), len(own)) for own in sizes]
     costs = np.full(len(partitions), np.inf)
+    edges, _ = neighbor_edges(X)
     known: dict = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fits of degenerate clusters are judged like the others
         for i in [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]:
-            costs[i] = partition_cost(X, partitions[i], weight / weight.mean(), seed, known=known)
+            costs[i] = partition_cost(X, partitions[i], weight / weight.mean(), edges, seed, known=known)
     return int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
 
 
