@@ -14,6 +14,7 @@ from skflowmix.mixture import FlowMixture
 from skflowmix.training import SOLVERS, Objective, Rows, TrainingOptions, assigned_objective, loop, train
 from skflowmix.training.loop import evaluate
 from skflowmix.training.parameter_table import ParameterTable
+from skflowmix.training.step import Step
 from skflowmix.transforms import BatchNorm, Compose, Coupling, SplineMap
 
 N_ROWS, BATCH = 128, 64
@@ -424,25 +425,48 @@ def test_table_holds_the_gradients_of_each_restart(stack):
         torch.testing.assert_close(parameter.detach(), gradient, rtol=1e-12, atol=1e-12)
 
 
-def test_gradient_is_limited_for_each_restart(stack):
+def test_table_has_the_norm_of_each_restarts_gradient(stack):
     table = ParameterTable(stack, 2)
-    for gradients in table.gradients:
-        gradients[0], gradients[1] = 100.0, 1e-4
-    assert table.limit_gradient(5.0).all()
-    norms = sum(gradients.square().sum(1) for gradients in table.gradients).sqrt()
-    assert norms[0].item() == pytest.approx(5, rel=1e-12)
-    assert all((gradients[1] == 1e-4).all() for gradients in table.gradients)
+    for seed, gradients in enumerate(table.gradients):
+        gradients.copy_(torch.randn(gradients.shape, generator=seeded(seed), dtype=gradients.dtype))
+    expected = [torch.cat(gradients).square().sum().sqrt().item() for _, gradients in table.rows()]
+    assert table.gradient_norms().tolist() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.fixture
+def step_along(stack, monkeypatch):
+    """A function that takes a first step of a stack of two restarts along given gradients, one number for each."""
+
+    def take(*gradients):
+        table = ParameterTable(stack, 2)
+
+        def differentiate(loss):
+            for tensor in table.gradients:
+                tensor.copy_(torch.tensor(gradients, dtype=tensor.dtype)[:, None])
+
+        monkeypatch.setattr(table, "differentiate", differentiate)
+        step = Step(stack, Objective(), table, learning_rate=0.1, n_cuts=[0, 0], alpha=0.1)
+        before = table.state()
+        _, finite = step(banana(20), 1.0)
+        moved = [any((new[r] != old[r]).any() for new, old in zip(table.values, before, strict=False)) for r in (0, 1)]
+        return finite.tolist(), moved, [torch.cat(one.means) / 0.1 for one in step._optimizers]
+
+    return take
+
+
+def test_gradient_is_limited_for_each_restart(step_along):
+    finite, moved, (first, second) = step_along(100.0, 1e-4)
+    assert finite == moved == [True, True]
+    assert first.norm().item() == pytest.approx(5, rel=1e-6), "torch takes the factor in single precision"
+    torch.testing.assert_close(second, torch.full_like(second, 1e-4), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-def test_gradient_that_is_not_finite_becomes_zero_for_its_restart_only(stack, value):
-    table = ParameterTable(stack, 2)
-    for gradients in table.gradients:
-        gradients.fill_(1e-3)
-    table.gradients[-1][1, 0] = value
-    assert table.limit_gradient(5.0).tolist() == [True, False]
-    assert all((gradients[0] == 1e-3).all() for gradients in table.gradients)
-    assert all((gradients[1] == 0).all() for gradients in table.gradients)
+def test_no_restart_moves_along_a_gradient_that_is_not_finite(step_along, value):
+    finite, moved, (first, second) = step_along(1e-3, value)
+    assert finite == moved == [True, False]
+    torch.testing.assert_close(first, torch.full_like(first, 1e-3), rtol=1e-12, atol=0)
+    assert not second.any()
 
 
 def test_table_goes_back_to_a_saved_state_for_the_chosen_restarts(stack):

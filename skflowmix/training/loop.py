@@ -236,7 +236,7 @@ class _Run:
 
     def _batch(self, index):
         """Rows of a step, with noise, on the device of the mixture."""
-        batch = self.rows[index]
+        batch = self.rows.each(lambda column: column.index_select(0, index))
         view = self._add_noise(batch.x, index) if self.needs_view else None
         return replace(batch, x=self._add_noise(batch.x, index), view=view).to(self.device)
 
@@ -248,7 +248,7 @@ class _Run:
         noisy = x + self.options.noise * self._draw(x.shape)
         if self.neighbors is not None:
             column = torch.randint(self.neighbors.shape[1], index.shape, generator=self.generator, device=x.device)
-            neighbor = self.rows.x[self.neighbors[index, column]]
+            neighbor = self.rows.x.index_select(0, self.neighbors[index, column])
             noisy = noisy + self.options.neighbor_noise * self._draw((len(x), 1)) * (neighbor - x)
         return noisy
 

@@ -61,24 +61,13 @@ class ParameterTable:
             torch.cat(columns, 1, out=table.view(len(parameters[0]), -1))
 
     @torch.no_grad()
-    def limit_gradient(self, max_norm):
-        """Scale each restart's gradient to at most a norm; a gradient that is not finite becomes zero.
+    def gradient_norms(self):
+        """Norm of each restart's gradient, Tensor of shape (R,).
 
-        Parameters
-        ----------
-        max_norm : float
-
-        Returns
-        -------
-        bool Tensor of shape (R,)
-            Whether the gradient was finite.
+        Row by row, or the rounding of one restart would depend on how many there are.
         """
-        norm = torch.stack([g.square().sum(1) for g in self.gradients]).sum(0).sqrt()
-        finite = norm.isfinite()
-        scale = torch.where(finite, max_norm / norm.clamp_min(max_norm), 0.0)[:, None]
-        for gradient in self.gradients:
-            gradient.nan_to_num_(0, 0, 0).mul_(scale)
-        return finite
+        norms = [torch.linalg.vector_norm(row) for table in self.gradients for row in table]
+        return torch.stack(norms).unflatten(0, (len(self.gradients), -1)).square().sum(0).sqrt()
 
     def state(self):
         """A copy of `live_state`."""

@@ -56,10 +56,12 @@ class Step:
         """
         loss = self.objective(self.mixture, batch, progress).mean(1)
         self.table.differentiate(loss.sum())
-        finite = self.table.limit_gradient(_MAX_GRADIENT_NORM) & loss.detach().isfinite()
-        for optimizer in self._optimizers:
-            optimizer.step()
-        return loss.detach(), finite
+        norms, loss = self.table.gradient_norms(), loss.detach()
+        excess = (norms / _MAX_GRADIENT_NORM).clamp_min(1).float()
+        failed = (~(norms < torch.inf)).float()
+        for optimizer, *limits in zip(self._optimizers, excess, failed, strict=True):
+            optimizer.step(*limits)
+        return loss, norms + loss.abs() < torch.inf
 
     def slow_down(self, restart):
         """Cut a restart's step size, and forget the moments of its gradients."""
@@ -83,7 +85,8 @@ class _AdamW:
         self.n_steps = [torch.zeros((), dtype=torch.float32, device=value.device) for value in values]
 
     @torch.no_grad()
-    def step(self):
+    def step(self, excess, failed):
+        """Take a step along the gradient divided by `excess`, unless it `failed` (0 or 1), both float32 Tensors."""
         adamw(
             self.values,
             self.gradients,
@@ -92,6 +95,8 @@ class _AdamW:
             [],
             self.n_steps,
             fused=True,
+            grad_scale=excess,
+            found_inf=failed,
             amsgrad=False,
             beta1=0.9,
             beta2=0.999,
