@@ -87,6 +87,14 @@ def test_flow_and_torch_are_left_as_found(make_mixture, recording_backend):
     assert torch.get_default_dtype() == torch.float32
 
 
+@pytest.mark.parametrize("preset", ["realnvp", "nsf"])
+def test_couplings_are_one_graph(make_mixture, recording_backend, preset):
+    flow = make_mixture(preset, 2).flow
+    with compiled(flow):
+        flow(torch.zeros(2, 4, 2, dtype=torch.float64))
+    assert len(recording_backend) == 1
+
+
 def test_a_copy_made_meanwhile_is_plain_and_its_own(make_mixture, recording_backend):
     mixture = make_mixture("affine", 2)
     x = torch.zeros((3, 2), dtype=torch.float64)

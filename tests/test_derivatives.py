@@ -11,7 +11,8 @@ from skflowmix.flows import make_flow
 from skflowmix.mixture import FlowMixture
 from skflowmix.nets import MLP
 from skflowmix.training import Rows, TrainingOptions, mixture_loss, objectives, train
-from skflowmix.transforms import AffineMap, Coupling, SplineMap
+from skflowmix.transforms import AffineMap, Compose, Coupling, SplineMap, Transform, affine_coupling
+from skflowmix.transforms.affine_coupling import AffineCouplings
 
 ROUNDING = {torch.float64: {"rtol": 1e-9, "atol": 1e-9}, torch.float32: {"rtol": 1e-4, "atol": 1e-4}}
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -148,6 +149,77 @@ def test_affine_couplings_pass_gradcheck():
     assert torch.autograd.gradcheck(coupling, draw((2, 5, 3)).requires_grad_())
 
 
+FIRST, SECOND = (True, True, False, False, False), (False, False, True, True, True)
+OTHER = (True, False, False, False, False)
+
+
+def coupling(mask, n_components=5, scalar_map=None, hidden=(8, 7), seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return Coupling(n_components, mask, scalar_map or AffineMap(), hidden, generator=generator)
+
+
+def runs(n_components=5):
+    """Couplings of two parts by turns and not, of other conditioners and bounds, then of other parts and maps."""
+    return Compose(
+        [
+            coupling(FIRST, n_components),
+            coupling(SECOND, n_components, AffineMap(max_log_scale=0.5), (20,)),
+            coupling(SECOND, n_components, seed=1),
+            coupling(OTHER, n_components),
+            coupling(FIRST, n_components, SplineMap()),
+            coupling((False,) * 5, n_components),
+            coupling((True, False, True, False, False), n_components),
+        ]
+    )
+
+
+def test_couplings_of_the_same_parts_are_one_step(monkeypatch):
+    lengths = []
+    apply = AffineCouplings.apply
+    monkeypatch.setattr(
+        AffineCouplings,
+        "apply",
+        lambda x, sizes, layers, *rest: lengths.append(len(layers)) or apply(x, sizes, layers, *rest),
+    )
+    runs()(draw((5, 11, 5), torch.float32))
+    assert lengths == [3, 1, 1]
+
+
+@pytest.mark.parametrize("tile", [1, 2, 5])
+@pytest.mark.parametrize("needs_x", [True, False])
+@each_dtype
+def test_couplings_in_one_step_equal_plain_ones(monkeypatch, tile, needs_x, dtype, device):
+    monkeypatch.setattr(affine_coupling, "_CACHED_BYTES", tile * 20 * 11 * dtype.itemsize / torch.get_num_threads())
+    flow = runs().to(device, dtype)
+    parameters = list(flow.parameters())
+    for seed, parameter in enumerate(parameters):
+        parameter.data += 0.1 * draw(parameter.shape, dtype, seed).to(device)
+    x = draw((5, 11, 5), dtype).to(device).requires_grad_(needs_x)
+
+    def outputs_and_gradients_of(flow):
+        outputs = flow(x)
+        pulls = [draw(output.shape, dtype, seed=9).to(device) for output in outputs]
+        return [*outputs, *torch.autograd.grad(outputs, [*parameters, x] if needs_x else parameters, pulls)]
+
+    found = outputs_and_gradients_of(flow)
+    with torch.no_grad():
+        kept_nothing = flow(x)
+    monkeypatch.setattr(Coupling, "run_key", Transform.run_key)
+    monkeypatch.setattr(Coupling, "forward", plain_coupling)
+    for one, other in zip(found, outputs_and_gradients_of(flow), strict=True):
+        torch.testing.assert_close(one, other, **ROUNDING[dtype])
+    for one, other in zip(kept_nothing, found, strict=False):
+        assert torch.equal(one, other)
+
+
+def test_couplings_in_one_step_pass_gradcheck(monkeypatch):
+    monkeypatch.setattr(affine_coupling, "_CACHED_BYTES", 1)
+    flow = Compose([coupling(mask, 2, hidden=(4,)) for mask in (FIRST, SECOND, FIRST)]).double()
+    for seed, parameter in enumerate(flow.parameters()):
+        parameter.data += 0.3 * draw(parameter.shape, seed=seed)
+    assert torch.autograd.gradcheck(flow, draw((2, 3, 5)).requires_grad_())
+
+
 @pytest.mark.parametrize("preset", ["realnvp", "nsf", "maf", "nsf-ar"])
 def test_step_equals_the_plain_one(monkeypatch, make_mixture, preset):
     mixture = make_mixture(preset, n_components=3, n_features=5)
@@ -158,6 +230,7 @@ def test_step_equals_the_plain_one(monkeypatch, make_mixture, preset):
         return [loss, *torch.autograd.grad(loss, list(mixture.parameters()))]
 
     found = step()
+    monkeypatch.setattr(Coupling, "run_key", Transform.run_key)
     monkeypatch.setattr(Coupling, "forward", plain_coupling)
     monkeypatch.setattr(MLP, "forward", plain_perceptrons)
     monkeypatch.setattr(AffineMap, "forward", plain_affine)

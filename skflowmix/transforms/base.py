@@ -52,6 +52,12 @@ class Transform(nn.Module, ABC):
             Logarithm of the absolute determinant of the Jacobian dx/dz.
         """
 
+    def run_key(self):
+        """What transforms in succession have in common if one call is to apply them all; None for nothing.
+
+        A class with such keys has a static method ``forward_run(transforms, x)``, which returns what `forward` does.
+        """
+
     def initialize(self, x, weight):
         """Set data-dependent parameters.
 
@@ -97,8 +103,8 @@ class Compose(Transform):
 
     def forward(self, x):
         total = x.new_zeros(())
-        for transform in self.transforms:
-            x, ladj = transform(x)
+        for run in _runs(self.transforms):
+            x, ladj = run[0](x) if len(run) == 1 else run[0].forward_run(run, x)
             total = total + ladj
         return x, total.expand(x.shape[:-1])
 
@@ -119,6 +125,20 @@ class Compose(Transform):
                 x, _ = self.transforms[i - 1](x)
             self.transforms[i].initialize(x, weight)  # type: ignore[operator]
         self.train(was_training)
+
+
+def _runs(transforms):
+    """Lists of transforms in succession whose keys are equal, and of those that have none."""
+    runs: list = []
+    last_key = None
+    for transform in transforms:
+        key = transform.run_key()
+        if key is not None and key == last_key:
+            runs[-1].append(transform)
+        else:
+            runs.append([transform])
+        last_key = key
+    return runs
 
 
 def _starts_from_data(transform):

@@ -7,7 +7,7 @@ the same.
 import torch
 
 from ..nets import MLP
-from .affine_coupling import AffineCoupling
+from .affine_coupling import AffineCouplings, Layer
 from .base import Transform
 from .places import take
 from .scalar import AffineMap
@@ -41,11 +41,28 @@ class Coupling(Transform):
         self.conditioner = MLP(n_components, sizes, generator=generator)
 
     def forward(self, x):
+        return self._couple(self.scalar_map.forward, x) if self.run_key() is None else self.forward_run([self], x)
+
+    def run_key(self):
+        """For affine maps, the slices that are kept and moved, in the features' order."""
         if self.order is None and type(self.scalar_map) is AffineMap and not torch.compiler.is_compiling():
-            parameters = (*self.conditioner.weights, *self.conditioner.biases)
-            z, ladj = AffineCoupling.apply(x.mT, self.kept, self.moved, self.scalar_map.max_log_scale, *parameters)
-            return z.mT, ladj
-        return self._couple(self.scalar_map.forward, x)
+            return sorted((self.kept, self.moved), key=lambda part: part.stop)
+        return None
+
+    @staticmethod
+    def forward_run(transforms, x):
+        parts = transforms[0].run_key()
+        sizes = [part.stop - part.start for part in parts]
+        layers = [
+            Layer(parts.index(one.moved), one.scalar_map.max_log_scale, len(one.conditioner.weights))
+            for one in transforms
+        ]
+        weights, biases = (
+            [parameter for one in transforms for parameter in getattr(one.conditioner, kind).parameters()]
+            for kind in ("weights", "biases")
+        )
+        z, ladj = AffineCouplings.apply(x.mT, sizes, layers, torch.is_grad_enabled(), *weights, *biases)
+        return z.mT, ladj
 
     def inverse(self, z):
         return self._couple(self.scalar_map.inverse, z)

@@ -83,7 +83,7 @@ class _WhitenedAffine(Transform):
 
     def forward(self, x):
         matrix, log_det = self._learned()
-        z = torch.baddbmm(self.shift.mT, matrix @ self.whitening, (x - self.location).mT).mT
+        z = torch.bmm(matrix @ self.whitening, (x - self.location).mT).add_(self.shift.mT).mT
         return z, (log_det + self._log_det_whitening()).expand(z.shape[:-1])
 
     def inverse(self, z):
