@@ -219,7 +219,7 @@ class TestRandomState:
 
     @every_estimator
     def test_other_seeds_give_other_fits(self, estimator_class, device):
-        X, y = moons()
+        X, y = moons(300)  # fewer, and the start is the best state, which is the same for both
         one, other = (make(estimator_class, device, random_state=seed).fit(X, y) for seed in (3, 4))
         assert not np.array_equal(one.score_samples(X), other.score_samples(X))
 

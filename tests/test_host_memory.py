@@ -61,7 +61,7 @@ def test_fit_of_rows_that_stay_on_the_cpu(estimator, changes, monkeypatch, devic
 
     monkeypatch.setattr(_fit, "device_of_rows", no_room)
     X, y = make_blobs(90, centers=[[-3, 0], [3, 0]], random_state=0)
-    small = {"flow": "realnvp", "n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 6, "random_state": 0}
+    small = {"flow": "realnvp", "n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 12, "random_state": 0}
     model = estimator(2, device=device, **small | changes).fit(X, y if estimator is FlowMixtureClassifier else None)
     assert asked[0] >= 4 * X.size
     assert model.mixture_.logits.device.type == device
