@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
-from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
+from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity, mixture
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 GAUSSIANS = {"flow": "affine", "random_state": 0, "max_iter": 60}
@@ -76,6 +76,26 @@ def test_goes_with_other_ways_of_training(parameters, blobs, device):
     assert model.n_components_ == 2
     assert adjusted_rand_score(y, model.predict(X)) > 0.98
     assert (model.elbo(X) <= model.score_samples(X) + 1e-9).all()
+
+
+@pytest.mark.parametrize("n_shared_layers", [0, 1])
+def test_rows_are_looked_at_in_chunks(n_shared_layers, blobs, monkeypatch, device):
+    n_flows_times_rows, sizes, log_joint = 320, [], mixture.FlowMixture.log_joint
+
+    def watched(self, x):
+        if not torch.is_grad_enabled():
+            sizes.append(self.n_components * len(x))
+        return log_joint(self, x)
+
+    monkeypatch.setattr(mixture, "_CACHED_FLOWS_TIMES_ROWS", n_flows_times_rows)
+    monkeypatch.setattr(mixture, "_FLOWS_TIMES_ROWS", n_flows_times_rows)
+    monkeypatch.setattr(mixture.FlowMixture, "log_joint", watched)
+    changes = {"flow": "realnvp", "n_layers": 2, "n_shared_layers": 1, "hidden_layer_sizes": (8,)}
+    model = FlowMixtureDensity(
+        5, device=device, **SPARSE | {"max_iter": 20} | (changes if n_shared_layers else {})
+    ).fit(blobs[0])
+    assert model.n_components_ < 5
+    assert max(sizes) <= n_flows_times_rows
 
 
 def test_without_rows_to_hold_out_all_components_stay(blobs, device):

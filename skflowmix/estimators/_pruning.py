@@ -46,7 +46,7 @@ def prune(mixture, rows, validation, options, *, make_flows, concentration, comp
         The given mixture's components that its components stand for.
     """
     kept = np.arange(mixture.n_components)
-    while groups := _cut_up_clusters(mixture, rows.x, component_class[kept], random_state):
+    while groups := _cut_up_clusters(mixture, rows, component_class[kept], random_state):
         merged = _train_merged(mixture, groups, rows, validation, options, make_flows, how)
         accepted = _as_good(mixture, merged, groups, rows, validation, concentration)
         if not accepted.any():
@@ -58,15 +58,24 @@ def prune(mixture, rows, validation, options, *, make_flows, concentration, comp
 
 
 @torch.no_grad()
-def _labels(mixture, x):
-    return mixture.log_joint(x).argmax(1).cpu().numpy()
+def _in_chunks(function, mixture, rows):
+    """What a function of some rows returns for all of them; a mixture evaluates so many at once."""
+    return torch.cat([function(chunk.x) for chunk in rows.chunks(mixture)])
 
 
-def _cut_up_clusters(mixture, x, component_class, random_state):
+def _log_joint(mixture, rows):
+    return _in_chunks(mixture.log_joint, mixture, rows)
+
+
+def _labels(mixture, rows):
+    return _log_joint(mixture, rows).argmax(1).cpu().numpy()
+
+
+def _cut_up_clusters(mixture, rows, component_class, random_state):
     """Groups of components with no valley between them; the first one of a group has the group's class."""
-    if len(x) > _MAX_ROWS:
-        x = x[torch.as_tensor(random_state.choice(len(x), _MAX_ROWS, replace=False), device=x.device)]
-    labels, (edges, sparsity) = _labels(mixture, x), neighbor_edges(x.cpu().numpy(), _N_NEIGHBORS)
+    if len(rows) > _MAX_ROWS:
+        rows = rows[torch.as_tensor(random_state.choice(len(rows), _MAX_ROWS, replace=False), device=rows.x.device)]
+    labels, (edges, sparsity) = _labels(mixture, rows), neighbor_edges(rows.x.cpu().numpy(), _N_NEIGHBORS)
     groups = {k: [k] for k in range(mixture.n_components)}
     while True:
         shallow = {
@@ -94,12 +103,11 @@ def _train_merged(mixture, groups, rows, validation, options, make_flows, how):
     return merged
 
 
-@torch.no_grad()
 def _shares(mixture, groups, rows):
     """Rows as they come from the shared layers, each with its probability of every group."""
-    resp = mixture.log_joint(rows.x).softmax(1)
+    resp = _log_joint(mixture, rows).softmax(1)
     resp = torch.stack([resp[:, group].sum(1) for group in groups], 1)[:, :, None]
-    x = rows.x if mixture.shared is None else mixture.shared(rows.x[None])[0].squeeze(0)
+    x = rows.x if mixture.shared is None else _in_chunks(lambda x: mixture.shared(x[None])[0][0], mixture, rows)
     return replace(rows, x=x, resp=resp, allowed=None)
 
 
@@ -107,13 +115,13 @@ def _shares(mixture, groups, rows):
 def _as_good(mixture, merged, groups, rows, validation, concentration):
     """Whether the held-out rows and the prior allow each merger, bool ndarray."""
     inner = _shares(mixture, groups, validation)
-    log_joint, log_weights = mixture.log_joint(validation.x), mixture.log_weights()[0]
+    log_joint, log_weights = _log_joint(mixture, validation), mixture.log_weights()[0]
     before, weight = log_joint.logsumexp(1), validation.weight / validation.weight.sum()
-    found = merged.component_log_prob(inner.x).squeeze(2)
+    found = _in_chunks(lambda x: merged.component_log_prob(x).squeeze(2).T, merged, inner)
     if mixture.shared is not None:
-        found = found + mixture.shared(validation.x[None])[1]
+        found = found + _in_chunks(lambda x: mixture.shared(x[None])[1].T, mixture, validation)
     verdicts = []
-    for group, log_prob in zip(groups, found, strict=True):
+    for group, log_prob in zip(groups, found.T, strict=True):
         others = log_joint.index_fill(1, torch.as_tensor(group, device=log_joint.device), -torch.inf)
         own = log_prob + log_weights[group].logsumexp(0)
         gain = torch.logaddexp(others.logsumexp(1), own) - before
@@ -151,7 +159,7 @@ def _put_in_place(mixture, merged, groups, accepted):
 
 def _used_components(mixture, rows, component_class):
     """Components that are the most probable one of some row, and at least one for each class."""
-    size = np.bincount(_labels(mixture, rows.x), minlength=mixture.n_components)
+    size = np.bincount(_labels(mixture, rows), minlength=mixture.n_components)
     largest = {
         code: max(np.flatnonzero(component_class == code), key=size.__getitem__) for code in set(component_class)
     }
