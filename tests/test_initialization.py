@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import make_blobs
+from sklearn.datasets import make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
@@ -12,6 +12,7 @@ from skflowmix.flows import make_flow
 from skflowmix.initialization import INITIALIZERS, gaussian, one_hot
 from skflowmix.initialization.automatic import choose_partition
 from skflowmix.initialization.evidence import mixing, partition_cost
+from skflowmix.initialization.spectral import clear_cut
 from skflowmix.initialization.valleys import neighbor_edges
 from skflowmix.mixture import FlowMixture
 
@@ -172,6 +173,22 @@ def test_gmm_keeps_the_floor_of_the_scales():
     resp = INITIALIZERS["gmm"](X, 2, np.ones(20), np.random.RandomState(0))
     np.testing.assert_allclose(np.sort(resp, axis=1), np.tile([0.0, 1.0], (20, 1)), atol=1e-12)
     assert len(set(resp[:10].argmax(1))) == len(set(resp[10:].argmax(1))) == 1
+
+
+def test_a_cut_that_the_graph_determines():
+    X, moon = make_moons(300, noise=0.05, random_state=0)
+    assert adjusted_rand_score(moon, clear_cut(X, 2, np.random.RandomState(0))) == 1
+
+
+def test_no_cut_that_the_graph_does_not_determine():
+    """A hill has no gap; of three islands two could be joined in three ways; few rows have no graph."""
+    rng = np.random.RandomState(0)
+    hill = rng.standard_normal((300, 2))
+    islands = np.repeat([(0, 0), (90, 0), (0, 90)], 100, axis=0) + hill
+    assert clear_cut(hill, 2, rng) is None
+    assert clear_cut(islands, 2, rng) is None
+    assert len(set(clear_cut(islands, 3, rng))) == 3
+    assert clear_cut(hill[:3], 2, rng) is None
 
 
 @pytest.mark.parametrize("n_stray", [2, 6])

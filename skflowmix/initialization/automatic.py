@@ -1,9 +1,9 @@
 """A start that needs no choice: a few cheap, different partitions, and the one with the best evidence.
 
 They are different views of what a cluster is: a piece of the density cut off by a gap (`reachability`), a piece
-of the graph of neighbours (`spectral`, in the given coordinates and in those in which the average cluster is
-round), an ellipsoid (`gaussian`, with tied covariances, with covariances drawn to their mean, and free), a ball
-(k-means).
+of the graph of neighbours where the graph determines it (`spectral`, in the given coordinates and in those in which
+the average cluster is round), an ellipsoid (`gaussian`, with tied covariances, with covariances drawn to their mean,
+and free), a ball (k-means).
 """
 
 import warnings
@@ -19,7 +19,7 @@ from .evidence import partition_cost
 from .gaussian import fit_gaussians
 from .reachability import reachability_cut, spanning_tree
 from .seeds import one_hot
-from .spectral import spectral
+from .spectral import clear_cut
 from .valleys import neighbor_edges
 
 MAX_ROWS = 3000
@@ -119,8 +119,8 @@ def candidates(X, n_clusters, weight, edges, random_state):
         tied,
         shrunk,
         _attempt(_ellipsoids, X, weight, starts),
-        _attempt(spectral, X, n_clusters, weight, random_state),
-        _attempt(spectral, round_clusters, n_clusters, weight, random_state),
+        _attempt(clear_cut, X, n_clusters, random_state),
+        _attempt(clear_cut, round_clusters, n_clusters, random_state),
         *(_attempt(reachability_cut, edges, n_clusters, weight, fraction) for fraction in _SIZE_FRACTIONS),
     ]
     return [labels for labels in views if labels is not None and labels.max() + 1 == n_clusters] or starts[:1]

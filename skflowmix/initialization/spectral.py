@@ -10,6 +10,7 @@ from .seeds import one_hot
 
 _N_NEIGHBORS = 10
 _SCALE_NEIGHBOR = 7
+_NOUGHT = 1e-9
 
 
 def spectral(X, n_components, weight, random_state):
@@ -21,8 +22,27 @@ def spectral(X, n_components, weight, random_state):
     """
     if n_components >= len(X) - 1:
         return one_hot(np.minimum(np.arange(len(X)), n_components - 1), n_components)
-    embedding = _embedding(_affinities(X), n_components, random_state)
-    return one_hot(KMeans(n_components, n_init=10, random_state=random_state).fit(embedding).labels_, n_components)
+    embedding, _ = _embedding(_affinities(X), n_components, random_state)
+    return one_hot(_cut(embedding, random_state), n_components)
+
+
+def clear_cut(X, n_components, random_state):
+    """Labels as by `spectral`, or None where the graph does not determine them.
+
+    The space of the leading K eigenvectors is only as stable as the gap after their eigenvalues is wide (Davis and
+    Kahan, 1970; von Luxburg, 2007, A tutorial on spectral clustering, arXiv:0711.0189). Here the gap has to be wider
+    than what is below it: the Laplacian's next eigenvalue has to be more than twice the K-th. In a graph without such
+    a gap a normalised cut divides what is large, wherever that is cheapest.
+    """
+    if n_components >= len(X) - 1:
+        return None
+    embedding, eigenvalues = _embedding(_affinities(X), n_components, random_state)
+    last, following = np.maximum(eigenvalues[-2:], _NOUGHT)
+    return _cut(embedding, random_state) if following > 2 * last else None
+
+
+def _cut(embedding, random_state):
+    return KMeans(embedding.shape[1], n_init=10, random_state=random_state).fit(embedding).labels_
 
 
 def _affinities(X):
@@ -37,10 +57,12 @@ def _affinities(X):
 
 
 def _embedding(graph, n_components, random_state):
+    """Coordinates of shape (N, K), and the Laplacian's first K + 1 eigenvalues."""
     root = np.sqrt(np.asarray(graph.sum(1)).ravel() + 1e-12)
     normalised = sparse.diags(1 / root) @ graph @ sparse.diags(1 / root)
     start = random_state.uniform(size=len(root))
     # Shift-invert about a number just above the largest eigenvalue, 1, is what makes few iterations enough.
-    _, vectors = eigsh(normalised.tocsc(), k=n_components, sigma=1.001, which="LM", v0=start, maxiter=300)
-    vectors /= root[:, None]
-    return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12)
+    values, vectors = eigsh(normalised.tocsc(), k=n_components + 1, sigma=1.001, which="LM", v0=start, maxiter=300)
+    order = np.argsort(-values)
+    vectors = vectors[:, order[:-1]] / root[:, None]
+    return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12), 1 - values[order]
