@@ -71,7 +71,7 @@ def _best_partition(X, n_clusters, weight, random_state):
         return np.minimum(np.arange(len(X)), n_clusters - 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
-        found = candidates(X, n_clusters, weight, spanning_tree(X), random_state)
+        found = candidates(X, n_clusters, weight, spanning_tree(X), clear_cut, random_state)
     return found[choose_partition(X, found, weight, random_state)]
 
 
@@ -107,8 +107,8 @@ def choose_partition(X, partitions, weight, random_state):
     return int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
 
 
-def candidates(X, n_clusters, weight, edges, random_state):
-    """Partitions into exactly so many clusters."""
+def candidates(X, n_clusters, weight, edges, cut, random_state):
+    """Partitions into exactly so many clusters; `edges` of the spanning tree, a `cut` of the graph of neighbours."""
     models = [KMeans(n_clusters, n_init=1, random_state=random_state).fit(X, sample_weight=weight) for _ in range(3)]
     starts = [model.labels_ for model in sorted(models, key=lambda model: model.inertia_)]
     tied = _attempt(_ellipsoids, X, weight, starts, tied=True)
@@ -119,8 +119,8 @@ def candidates(X, n_clusters, weight, edges, random_state):
         tied,
         shrunk,
         _attempt(_ellipsoids, X, weight, starts),
-        _attempt(clear_cut, X, n_clusters, random_state),
-        _attempt(clear_cut, round_clusters, n_clusters, random_state),
+        _attempt(cut, X, n_clusters, random_state),
+        _attempt(cut, round_clusters, n_clusters, random_state),
         *(_attempt(reachability_cut, edges, n_clusters, weight, fraction) for fraction in _SIZE_FRACTIONS),
     ]
     return [labels for labels in views if labels is not None and labels.max() + 1 == n_clusters] or starts[:1]

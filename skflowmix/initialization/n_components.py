@@ -23,6 +23,7 @@ from .automatic import MAX_ROWS, candidates, carry, followers, reduce_features, 
 from .evidence import describe
 from .reachability import spanning_tree
 from .seeds import one_hot
+from .spectral import cut
 from .valleys import N_NEIGHBORS, SHALLOW, border_depths, neighbor_edges
 
 _MAX_VIEWED = 1000
@@ -63,7 +64,10 @@ def choose_n_components(X, weight, random_state, *, max_components=20):
 
 
 def _scored_partitions(X, weight, max_components, random_state):
-    """Pairs of a score and a partition, all views of all numbers of clusters from two."""
+    """Pairs of a score and a partition, all views of all numbers of clusters from two.
+
+    Cuts that the graph does not determine are among them, since a valley shows whether they are right.
+    """
     viewed, viewed_weight = sample_rows(weight, _MAX_VIEWED, random_state)
     largest = min(max_components, len(viewed) // N_NEIGHBORS)
     if largest < 2:
@@ -74,6 +78,6 @@ def _scored_partitions(X, weight, max_components, random_state):
     sparsity = np.maximum(-density.log_prob(X)[edges].min(1), -density.log_prob(X[edges].mean(1)))
     tree, following = spanning_tree(X[viewed]), followers(X, viewed)
     for n_clusters in range(2, largest + 1):
-        for labels in candidates(X[viewed], n_clusters, viewed_weight, tree, random_state):
+        for labels in candidates(X[viewed], n_clusters, viewed_weight, tree, cut, random_state):
             labels = carry(labels, following)
             yield float((border_depths(labels, edges, sparsity) - SHALLOW).sum()), labels

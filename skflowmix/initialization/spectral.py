@@ -20,10 +20,15 @@ def spectral(X, n_components, weight, random_state):
     Perona, 2004, Self-tuning spectral clustering), the embedding's rows are brought to the unit sphere (Ng,
     Jordan and Weiss, 2001). Rows of any weight count alike.
     """
+    return one_hot(cut(X, n_components, random_state), n_components)
+
+
+def cut(X, n_components, random_state):
+    """Labels as by `spectral`, int ndarray of shape (N,)."""
     if n_components >= len(X) - 1:
-        return one_hot(np.minimum(np.arange(len(X)), n_components - 1), n_components)
+        return np.minimum(np.arange(len(X)), n_components - 1)
     embedding, _ = _embedding(_affinities(X), n_components, random_state)
-    return one_hot(_cut(embedding, random_state), n_components)
+    return _clusters(embedding, random_state)
 
 
 def clear_cut(X, n_components, random_state):
@@ -38,10 +43,10 @@ def clear_cut(X, n_components, random_state):
         return None
     embedding, eigenvalues = _embedding(_affinities(X), n_components, random_state)
     last, following = np.maximum(eigenvalues[-2:], _NOUGHT)
-    return _cut(embedding, random_state) if following > 2 * last else None
+    return _clusters(embedding, random_state) if following > 2 * last else None
 
 
-def _cut(embedding, random_state):
+def _clusters(embedding, random_state):
     return KMeans(embedding.shape[1], n_init=10, random_state=random_state).fit(embedding).labels_
 
 
