@@ -162,7 +162,7 @@ class FlowMixtureFit(FlowMixtureArchitecture):
         self._architecture = self._architecture_of(component_class)
 
     def _device_of_rows(self, rows, device):
-        """As `bridge.device_of_rows`; where components are pruned all rows are looked at together."""
+        """As `bridge.device_of_rows`; pruning begins new flows with all rows at once."""
         return device if self._prunes() else device_of_rows(rows.nbytes, device)
 
     def _to_rows(self, X, data, component_class, resp, dtype):
