@@ -12,7 +12,7 @@ here with more weight: a partition that cuts through a cluster pays by doubt for
 m says the same without a model: how many neighbours are in two clusters, as a share of what chance would give (one
 less the assortativity of Newman, 2003, Mixing patterns in networks, Physical Review E 67, 026126). Where a few
 Gaussians describe a cluster badly, two halves of it with twice as many can seem better; neighbours know that they
-are not. Weights of 2 to 8 were tried for both (docs/benchmarks.md).
+are not. Other weights of both were tried (docs/benchmarks.md).
 """
 
 import numpy as np
