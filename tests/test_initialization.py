@@ -1,4 +1,4 @@
-"""First responsibilities: an initialiser is tested by being in `INITIALIZERS`."""
+"""First responsibilities: an initialiser is tested by being in `STARTS`."""
 
 import numpy as np
 import pytest
@@ -9,14 +9,15 @@ from sklearn.mixture import GaussianMixture
 
 from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
-from skflowmix.initialization import INITIALIZERS, gaussian, one_hot
+from skflowmix.initialization import INITIALIZERS, gaussian, one_hot, soft
 from skflowmix.initialization.automatic import choose_partition
 from skflowmix.initialization.evidence import mixing, partition_cost
 from skflowmix.initialization.spectral import clear_cut
 from skflowmix.initialization.valleys import neighbor_edges
 from skflowmix.mixture import FlowMixture
 
-every_initializer = pytest.mark.parametrize("name", INITIALIZERS)
+STARTS = INITIALIZERS | {"soft": soft.soft}
+every_initializer = pytest.mark.parametrize("name", STARTS)
 
 MEANS = np.array([[0.0, 0.0], [30.0, 0.0], [0.0, 30.0]])
 COVARIANCES = np.array([[[0.01, 0.0], [0.0, 1.0]], [[1.0, 0.8], [0.8, 1.0]], [[4.0, -1.0], [-1.0, 0.5]]])
@@ -41,7 +42,7 @@ def responsibilities(name, X, labels, seed=0):
     weight = np.ones(len(X))
     if name in DRAWS_ITS_CENTRES_BY_WEIGHT_ALONE:
         weight[np.unique(labels, return_index=True)[1]] = 1e12
-    return INITIALIZERS[name](X, 3, weight, np.random.RandomState(seed))
+    return STARTS[name](X, 3, weight, np.random.RandomState(seed))
 
 
 def global_generators():
@@ -56,7 +57,7 @@ def started(X, resp):
     return mixture, affine.location[:, 0].numpy(), unwhitening @ unwhitening.swapaxes(1, 2)
 
 
-@pytest.mark.parametrize("name", sorted(set(INITIALIZERS) - FINDS_NO_CLUSTERS))
+@pytest.mark.parametrize("name", sorted(set(STARTS) - FINDS_NO_CLUSTERS))
 def test_recovers_the_scales_of_known_clusters(name, blobs):
     X, labels = blobs
     mixture, location, covariance = started(X, responsibilities(name, X, labels))
@@ -87,7 +88,7 @@ def test_random_starts_every_component_near_the_gaussian_of_all_rows(blobs):
 def test_responsibilities_are_distributions(name, n_components, n_features):
     random_state = np.random.RandomState(0)
     X, weight = random_state.standard_normal((50, n_features)), random_state.uniform(0.1, 3, 50)
-    resp = INITIALIZERS[name](X, n_components, weight, random_state)
+    resp = STARTS[name](X, n_components, weight, random_state)
     assert resp.shape == (50, n_components)
     assert (resp >= 0).all()
     np.testing.assert_allclose(resp.sum(1), 1, rtol=1e-12)
@@ -106,7 +107,7 @@ def test_same_seed_gives_the_same_responsibilities_and_leaves_global_generators_
 @every_initializer
 def test_as_many_components_as_rows(name):
     X = np.array([[0.0], [1.0], [10.0]])
-    resp = INITIALIZERS[name](X, 3, np.ones(3), np.random.RandomState(0))
+    resp = STARTS[name](X, 3, np.ones(3), np.random.RandomState(0))
     assert resp.shape == (3, 3)
     assert np.isfinite(resp).all()
 
@@ -173,6 +174,26 @@ def test_gmm_keeps_the_floor_of_the_scales():
     resp = INITIALIZERS["gmm"](X, 2, np.ones(20), np.random.RandomState(0))
     np.testing.assert_allclose(np.sort(resp, axis=1), np.tile([0.0, 1.0], (20, 1)), atol=1e-12)
     assert len(set(resp[:10].argmax(1))) == len(set(resp[10:].argmax(1))) == 1
+
+
+def test_a_soft_start_shares_each_row_among_its_neighbours_clusters(monkeypatch):
+    X = np.array([0, 1.0, 2.1, 3.3, 4.6, 6.0, 7.5, 9.1, 10.8])[:, None]
+    weight = np.array([1, 1, 1, 2, 3, 1, 1, 1, 1.0])
+
+    def halves(X, n_components, weight, random_state, *, border_price):
+        return (X[:, 0] > 4).astype(int), np.arange(9), weight
+
+    monkeypatch.setattr(soft, "partition_of_some", halves)
+    resp = soft.soft(X, 2, weight, np.random.RandomState(0))
+    left = [1, 1, 1, 3 / 6, 2 / 6, 0, 0, 0, 0]  # of three neighbours each: rows 2 to 4 have weights 1, 2 and 3
+    np.testing.assert_allclose(resp, np.column_stack([left, np.subtract(1, left)]), atol=1e-12)
+
+
+def test_rows_that_a_soft_start_does_not_look_at_follow_their_neighbours():
+    X, labels = make_blobs(4000, centers=[(0, 0), (20, 0)], random_state=0)
+    resp = soft.soft(X, 2, np.ones(4000), np.random.RandomState(0))
+    own = np.choose(resp[labels == 0].mean(0).argmax() ^ labels, resp.T)
+    assert own.min() > 0.99
 
 
 def test_a_cut_that_the_graph_determines():

@@ -7,6 +7,7 @@ from sklearn.utils import check_array
 from ..bases import BASES
 from ..bridge import seeded_generator
 from ..flows import make_flow, make_shared_layers
+from ..initialization import INITIALIZERS
 from ..mixture import FlowMixture
 from ..posterior import PosteriorNetwork
 from ._parameters import FlowMixtureParameters
@@ -18,6 +19,8 @@ class FlowMixtureArchitecture(FlowMixtureParameters):
 
     def _start(self, init_params, X, data, component_class, dtype, seed):
         """First responsibilities, and a mixture whose components are their Gaussians."""
+        if isinstance(init_params, str):
+            init_params = self._initializer(init_params)
         resp = first_responsibilities(init_params, X, data, component_class, np.random.RandomState(seed))
         n_components, n_features = resp.shape[1], X.shape[1]
         flow, base = self._make_flows(n_components, n_features, seed)
@@ -27,6 +30,10 @@ class FlowMixtureArchitecture(FlowMixtureParameters):
         mixture.initialize(torch.as_tensor(X, dtype=dtype), torch.as_tensor(resp * data.weight[:, None], dtype=dtype))
         self._set_weights(mixture)
         return mixture, resp
+
+    def _initializer(self, name):
+        """The function that a name of `init_params` stands for."""
+        return INITIALIZERS[name]
 
     def _make_flows(self, n_components, n_features, seed):
         """Flows and base of components that nothing has been learned for."""

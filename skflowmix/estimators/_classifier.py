@@ -5,6 +5,7 @@ from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
 
 from ..initialization.n_components import choose_n_components
+from ..initialization.soft import soft
 from ._base import FlowMixtureBase
 from ._documentation import with_shared_documentation
 from ._labels import encode_labels
@@ -56,6 +57,10 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureBase):
         if len(classes) == 1 and (codes < 0).any():
             return np.unique(y, return_inverse=True)
         return classes, codes
+
+    def _initializer(self, name):
+        """As for clusters, but that within a class "auto" need not set any apart."""
+        return soft if name == "auto" else super()._initializer(name)
 
     def _component_classes(self, n_components):
         return np.repeat(np.arange(len(self.classes_)), n_components)

@@ -2,6 +2,7 @@
 
 from sklearn.base import DensityMixin
 
+from ..initialization.soft import soft
 from ._base import FlowMixtureBase
 from ._documentation import with_shared_documentation
 
@@ -44,6 +45,10 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureBase):
     """
 
     score = FlowMixtureBase.score
+
+    def _initializer(self, name):
+        """As for clusters, but that without classes "auto" need not set any apart."""
+        return soft if name == "auto" and not len(self.classes_) else super()._initializer(name)
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """Fit the mixture; the most probable component of each row. Parameters as in `fit`."""

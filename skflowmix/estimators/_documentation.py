@@ -41,7 +41,8 @@ flow : str or list of str, default="nsf"
     init_params : str, callable or array-like of shape (n_samples, n_components), default="auto"
         One of "auto", "gmm", "k-means++", "kmeans", "random", "random_from_data", "spectral".
         First responsibilities, which settle the clusters that are found. "auto" makes a few partitions of different
-        kinds and takes the one with the best evidence. A callable is called with the standardised distinct rows, the
+        kinds and takes the one with the best evidence; components that are not clusters (a density's, those of one
+        class) share the rows where they meet. A callable is called with the standardised distinct rows, the
         number of components, the rows' weights and a RandomState, and returns responsibilities. An array holds
         responsibilities of the rows of X.
     n_init : int, default=1

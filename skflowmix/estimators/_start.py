@@ -7,19 +7,17 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.semi_supervised import LabelSpreading
 
-from ..initialization import INITIALIZERS
-
 _N_NEIGHBORS = 10
 _REACH = 0.99
 
 
-def first_responsibilities(init_params, X, data, component_class, random_state):
+def first_responsibilities(initializer, X, data, component_class, random_state):
     """Responsibilities that agree with the labels.
 
     Parameters
     ----------
-    init_params : str, callable or array
-        As in the estimators.
+    initializer : callable
+        As in `initialization`; not called where `data` has responsibilities.
     X : ndarray of shape (N, D)
         Standardised rows.
     data : TrainingSet
@@ -35,7 +33,7 @@ def first_responsibilities(init_params, X, data, component_class, random_state):
         return _obey_labels(data.resp, data.codes, component_class)
 
     def partition(rows, n_components):
-        return _partition(init_params, X[rows], n_components, data.weight[rows], random_state)
+        return _partition(initializer, X[rows], n_components, data.weight[rows], random_state)
 
     everything = np.arange(len(X))
     if not (component_class >= 0).any():
@@ -52,10 +50,9 @@ def first_responsibilities(init_params, X, data, component_class, random_state):
     return resp
 
 
-def _partition(init_params, X, n_components, weight, random_state):
+def _partition(initializer, X, n_components, weight, random_state):
     if n_components == 1:
         return np.ones((len(X), 1))
-    initializer = init_params if callable(init_params) else INITIALIZERS[init_params]
     if n_components > len(X):
         raise ValueError(f"n_components={n_components} is more than the {len(X)} distinct rows of X.")
     resp = np.asarray(initializer(X, n_components, weight, random_state), dtype=float)

@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from ..threads import one_thread
-from .evidence import partition_cost
+from .evidence import BORDER_PRICE, partition_cost
 from .gaussian import fit_gaussians
 from .reachability import reachability_cut, spanning_tree
 from .seeds import one_hot
@@ -30,9 +30,23 @@ _SIZE_FRACTIONS = (0.5, 0.25, 0.1)
 
 def automatic(X, n_components, weight, random_state):
     """The partition with the best evidence among a few, found on at most 3,000 rows; the others follow theirs."""
-    rows, weight = sample_rows(weight, max(MAX_ROWS, 10 * n_components), random_state)
-    labels = _best_partition(reduce_features(X[rows], random_state), n_components, weight, random_state)
+    labels, rows, _ = partition_of_some(X, n_components, weight, random_state)
     return one_hot(carry(labels, followers(X, rows)), n_components)
+
+
+def partition_of_some(X, n_components, weight, random_state, *, border_price=BORDER_PRICE):
+    """The partition with the best evidence, of at most 3,000 rows or ten a component.
+
+    Returns
+    -------
+    labels : int ndarray of shape (n,)
+    rows : int ndarray of shape (n,)
+        Indices of the rows that have them.
+    weight : ndarray of shape (n,)
+    """
+    rows, weight = sample_rows(weight, max(MAX_ROWS, 10 * n_components), random_state)
+    X = reduce_features(X[rows], random_state)
+    return _best_partition(X, n_components, weight, random_state, border_price), rows, weight
 
 
 def sample_rows(weight, size, random_state):
@@ -66,17 +80,17 @@ def reduce_features(X, random_state):
 
 
 @one_thread()
-def _best_partition(X, n_clusters, weight, random_state):
+def _best_partition(X, n_clusters, weight, random_state, border_price):
     if len(X) <= n_clusters + 1:
         return np.minimum(np.arange(len(X)), n_clusters - 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
         found = candidates(X, n_clusters, weight, spanning_tree(X), clear_cut, random_state)
-    return found[choose_partition(X, found, weight, random_state)]
+    return found[choose_partition(X, found, weight, random_state, border_price=border_price)]
 
 
 @one_thread()
-def choose_partition(X, partitions, weight, random_state):
+def choose_partition(X, partitions, weight, random_state, *, border_price=BORDER_PRICE):
     """Index of the partition with the most clusters, and among several of those the best evidence.
 
     A cluster that has no more rows than there are features fills no volume, as two stray rows would not in a plane,
@@ -88,6 +102,8 @@ def choose_partition(X, partitions, weight, random_state):
     partitions : list of int ndarray of shape (N,)
     weight : ndarray of shape (N,)
     random_state : RandomState
+    border_price : float, default=4
+        As in `partition_cost`.
 
     Returns
     -------
@@ -103,7 +119,9 @@ def choose_partition(X, partitions, weight, random_state):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fits of degenerate clusters are judged like the others
         for i in [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]:
-            costs[i] = partition_cost(X, partitions[i], weight / weight.mean(), edges, seed, known=known)
+            costs[i] = partition_cost(
+                X, partitions[i], weight / weight.mean(), edges, seed, border_price=border_price, known=known
+            )
     return int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
 
 

@@ -12,7 +12,7 @@ here with more weight: a partition that cuts through a cluster pays by doubt for
 m says the same without a model: how many neighbours are in two clusters, as a share of what chance would give (one
 less the assortativity of Newman, 2003, Mixing patterns in networks, Physical Review E 67, 026126). Where a few
 Gaussians describe a cluster badly, two halves of it with twice as many can seem better; neighbours know that they
-are not. Other weights of both were tried (docs/benchmarks.md).
+are not. Other weights of both were tried (docs/benchmarks.md). A density needs no borders, and pays for none.
 """
 
 import numpy as np
@@ -22,10 +22,10 @@ from .gaussian import fit_gaussians
 from .seeds import kmeans
 
 _MAX_PARTS = 8
-_DOUBT_WEIGHT = 4.0  # and that of mixing
+BORDER_PRICE = 4.0
 
 
-def partition_cost(X, labels, weight, edges, random_state, *, known=None):
+def partition_cost(X, labels, weight, edges, random_state, *, border_price=BORDER_PRICE, known=None):
     """Bayesian information criterion per row and feature plus the prices of doubt and mixing; lower is better.
 
     Parameters
@@ -39,6 +39,8 @@ def partition_cost(X, labels, weight, edges, random_state, *, known=None):
         Each row with each of its neighbours.
     random_state : int
         Seed of the starts of each cluster's mixture.
+    border_price : float, default=4
+        Weight of doubt and of mixing.
     known : dict, default=None
         Keeps what was found for each cluster of these rows, for other partitions that have the same cluster.
 
@@ -62,7 +64,7 @@ def partition_cost(X, labels, weight, edges, random_state, *, known=None):
     log_prob = logsumexp(log_joint, axis=1)
     doubt = np.average(log_prob - log_joint[np.arange(n), labels], weights=weight)
     bic = -2 * np.average(log_prob, weights=weight) + n_parameters * np.log(n) / n
-    return bic / d + _DOUBT_WEIGHT * (doubt + mixing(labels, weight, edges))
+    return bic / d + border_price * (doubt + mixing(labels, weight, edges))
 
 
 def mixing(labels, weight, edges):
