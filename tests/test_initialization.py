@@ -189,6 +189,16 @@ def test_a_soft_start_shares_each_row_among_its_neighbours_clusters(monkeypatch)
     np.testing.assert_allclose(resp, np.column_stack([left, np.subtract(1, left)]), atol=1e-12)
 
 
+def test_neighbourhoods_of_a_soft_start_are_as_small_where_few_rows_stand_for_many(monkeypatch):
+    X = np.arange(64.0)[:, None]
+    monkeypatch.setattr(
+        soft, "partition_of_some", lambda X, *_, border_price: (np.arange(8) // 4, np.arange(4, 64, 8), np.ones(8))
+    )
+    resp = soft.soft(X, 2, np.ones(64), np.random.RandomState(0))  # of 64 rows 8 would be neighbours; 1 stands for them
+    np.testing.assert_array_equal(resp[4::8], one_hot(np.arange(8) // 4, 2))
+    assert set(resp[:4].argmax(1)) == {0}
+
+
 def test_rows_that_a_soft_start_does_not_look_at_follow_their_neighbours():
     X, labels = make_blobs(4000, centers=[(0, 0), (20, 0)], random_state=0)
     resp = soft.soft(X, 2, np.ones(4000), np.random.RandomState(0))
