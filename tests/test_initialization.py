@@ -1,7 +1,5 @@
 """First responsibilities: an initialiser is tested by being in `STARTS`."""
 
-import inspect
-
 import numpy as np
 import pytest
 import torch
@@ -222,20 +220,6 @@ def test_no_cut_that_the_graph_does_not_determine():
     assert clear_cut(islands, 2, rng) is None
     assert len(set(clear_cut(islands, 3, rng))) == 3
     assert clear_cut(hill[:3], 2, rng) is None
-
-
-@pytest.mark.parametrize(("widths", "determined"), [((3, 1, 3, 3), True), ((1, 3, 3, 3), False), ((3, 1, 1, 3), False)])
-def test_a_gap_has_to_be_in_the_graph_and_in_the_mean_of_samples(widths, determined, monkeypatch):
-    X, moon = make_moons(300, noise=0.05, random_state=0)
-    module, left = inspect.getmodule(clear_cut), iter(widths)
-    embedding = module._embedding
-
-    def with_gap(graph, n_components, random_state):
-        return embedding(graph, n_components, random_state)[0], np.array([0, 0.1, 0.1 * next(left)])
-
-    monkeypatch.setattr(module, "_embedding", with_gap)
-    labels = clear_cut(X, 2, np.random.RandomState(0))
-    assert adjusted_rand_score(moon, labels) == 1 if determined else labels is None
 
 
 @pytest.mark.parametrize("n_stray", [2, 6])

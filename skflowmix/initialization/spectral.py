@@ -11,7 +11,6 @@ from .seeds import one_hot
 _N_NEIGHBORS = 10
 _SCALE_NEIGHBOR = 7
 _NOUGHT = 1e-9
-_N_SAMPLES, _SAMPLED = 3, 0.8
 
 
 def spectral(X, n_components, weight, random_state):
@@ -38,23 +37,13 @@ def clear_cut(X, n_components, random_state):
     The space of the leading K eigenvectors is only as stable as the gap after their eigenvalues is wide (Davis and
     Kahan, 1970; von Luxburg, 2007, A tutorial on spectral clustering, arXiv:0711.0189). Here the gap has to be wider
     than what is below it: the Laplacian's next eigenvalue has to be more than twice the K-th. In a graph without such
-    a gap a normalised cut divides what is large, wherever that is cheapest. A gap that is there by chance closes where
-    a fifth of the rows is missing: it has to be there in the mean over three random samples of the others, too.
+    a gap a normalised cut divides what is large, wherever that is cheapest.
     """
-    n_sampled = int(_SAMPLED * len(X))
-    if n_components >= n_sampled - 1:
+    if n_components >= len(X) - 1:
         return None
     embedding, eigenvalues = _embedding(_affinities(X), n_components, random_state)
-    if not _has_gap(eigenvalues):
-        return None
-    samples = [X[random_state.choice(len(X), n_sampled, replace=False)] for _ in range(_N_SAMPLES)]
-    of_samples = [_embedding(_affinities(sample), n_components, random_state)[1] for sample in samples]
-    return _clusters(embedding, random_state) if _has_gap(np.mean(of_samples, axis=0)) else None
-
-
-def _has_gap(eigenvalues):
     last, following = np.maximum(eigenvalues[-2:], _NOUGHT)
-    return following > 2 * last
+    return _clusters(embedding, random_state) if following > 2 * last else None
 
 
 def _clusters(embedding, random_state):
