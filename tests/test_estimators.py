@@ -758,3 +758,22 @@ class TestAttributes:
         assert labels.shape == (len(X),)
         assert labels.dtype.kind == "i"
         assert not hasattr(make(FlowMixtureClassifier, device).fit(X, y), "labels_")
+
+
+@pytest.mark.filterwarnings("ignore:The fit still improved:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("estimator_class", "labelled", "start"),
+    [
+        (FlowMixtureClustering, False, "automatic"),
+        (FlowMixtureDensity, False, "soft"),
+        (FlowMixtureDensity, True, "automatic"),
+        (FlowMixtureClassifier, True, "soft"),
+    ],
+)
+def test_only_what_needs_no_clusters_starts_softly(estimator_class, labelled, start, device):
+    X, y = make_moons(60, noise=0.07, random_state=0)
+    model = estimator_class(2, flow="affine", max_iter=2, random_state=0, device=device)
+    y = np.where(y == 1, y, -1) if estimator_class is FlowMixtureDensity else y
+    model.fit(X, y if labelled else None)
+    assert model._initializer("auto").__name__ == start
+    assert model._initializer("kmeans").__name__ == "kmeans"
