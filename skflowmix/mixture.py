@@ -67,22 +67,38 @@ class FlowMixture(nn.Module):
         """Logarithms of the mixture weights, Tensor of shape (R, K)."""
         return self.logits.log_softmax(-1)
 
-    def component_log_prob(self, x):
+    def component_log_prob(self, x, where=None):
         """Log-density of each row under each component.
 
         Parameters
         ----------
         x : Tensor of shape (N, D)
+        where : bool Tensor of shape (R, N, K), default=None
+            What is asked for, everything by default. Each flow evaluates as many rows as the one of most rows has to;
+            how many these are, the host has to know.
 
         Returns
         -------
         Tensor of shape (R, N, K)
-            In nats.
+            In nats; what is not asked for may be zero.
         """
         rows, shared_ladj = self._share(x)
-        z, ladj = self.flow(rows)
-        log_prob = self.base.log_prob(z) + ladj
+        log_prob = self._flow_log_prob(rows) if where is None else self._flow_log_prob_of_some(rows, where)
         return log_prob.unflatten(0, (self.n_restarts, self.n_components)).mT + shared_ladj
+
+    def _flow_log_prob(self, rows):
+        """Log-density of each flow's rows, (R K, N, D) -> (R K, N)."""
+        z, ladj = self.flow(rows)
+        return self.base.log_prob(z) + ladj
+
+    def _flow_log_prob_of_some(self, rows, where):
+        wanted = where.mT.flatten(0, 1)
+        most = max(int(wanted.sum(1).max()), 1)
+        if most == rows.shape[1]:
+            return self._flow_log_prob(rows)
+        index = wanted.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
+        own = rows.gather(1, index[:, :, None].expand(-1, -1, rows.shape[2]))
+        return rows.new_zeros(wanted.shape).scatter(1, index, self._flow_log_prob(own))
 
     def _share(self, x):
         """Rows as they reach the components, (R K, N, D), and the shared layers' log-determinant, (R, N, 1)."""
@@ -91,9 +107,9 @@ class FlowMixture(nn.Module):
         x, ladj = self.shared(x.expand(self.n_restarts, *x.shape))
         return x.repeat_interleave(self.n_components, 0), ladj[:, :, None]
 
-    def restart_log_joint(self, x):
-        """`log_joint` of each of the R mixtures, Tensor of shape (R, N, K)."""
-        return self.component_log_prob(x) + self.log_weights()[:, None]
+    def restart_log_joint(self, x, where=None):
+        """`log_joint` of each of the R mixtures, Tensor of shape (R, N, K); `where` as in `component_log_prob`."""
+        return self.component_log_prob(x, where) + self.log_weights()[:, None]
 
     def log_joint(self, x):
         """Joint log-density of a row and its component.

@@ -312,11 +312,11 @@ class TestEstimators:
         calls = []
         log_joint = FlowMixture.restart_log_joint
 
-        def interrupting(mixture, x):
+        def interrupting(mixture, *args):
             calls.append(1)
             if len(calls) == n_calls:
                 raise KeyboardInterrupt
-            return log_joint(mixture, x)
+            return log_joint(mixture, *args)
 
         monkeypatch.setattr(FlowMixture, "restart_log_joint", interrupting)
         X, _ = make_moons(80, noise=0.1, random_state=0)

@@ -692,11 +692,11 @@ class TestTraining:
         calls = []
         log_joint = FlowMixture.restart_log_joint
 
-        def interrupting(mixture, x):
+        def interrupting(mixture, *args):
             calls.append(1)
             if len(calls) == n_calls:
                 raise KeyboardInterrupt
-            return log_joint(mixture, x)
+            return log_joint(mixture, *args)
 
         monkeypatch.setattr(FlowMixture, "restart_log_joint", interrupting)
         X, y = moons()

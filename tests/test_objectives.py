@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 
-from skflowmix.training import Rows, assigned_loss, mixture_loss
+from skflowmix.training import Rows, assigned_loss, assigned_objective, mixture_loss
+from skflowmix.training.compilation import compiled
 
 shapes = {"n_rows": st.integers(1, 8), "n_components": st.integers(2, 5), "seed": st.integers(0, 1000)}
 
@@ -176,3 +177,35 @@ def test_assigned_loss_at_the_posterior_has_the_likelihoods_gradient(make_mixtur
     likelihood = flow_gradients(mixture, mixture_loss(mixture.restart_log_joint(x), rows).sum())
     for one, other in zip(surrogate, likelihood, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)
+
+
+def rows_of_clusters(n_restarts, n_components=3):
+    """Rows of which each restart's last component has none, and the others have different numbers."""
+    generator = torch.Generator().manual_seed(0)
+    cluster = torch.randint(n_components - 1, (30, n_restarts), generator=generator).square()
+    resp = torch.nn.functional.one_hot(cluster, n_components).double()
+    resp[:5] = 1 / n_components
+    weight = torch.rand(30, generator=generator, dtype=torch.float64)
+    return Rows(torch.randn((30, 2), generator=generator, dtype=torch.float64), weight, resp=resp)
+
+
+@pytest.mark.parametrize("preset", ["affine", "nsf", "maf"])
+@pytest.mark.parametrize("n_restarts", [1, 2])
+def test_flows_of_own_rows_have_the_gradient_of_all_rows(make_mixture, n_restarts, preset):
+    mixture, rows = make_mixture(preset, n_restarts=n_restarts), rows_of_clusters(n_restarts)
+    loss = assigned_objective(mixture, rows)
+    expected = assigned_loss(mixture.restart_log_joint(rows.x), rows)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
+    for one, other in zip(flow_gradients(mixture, loss.sum()), flow_gradients(mixture, expected.sum()), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_flows_see_as_many_rows_as_the_largest_cluster_unless_shapes_have_to_stay(make_mixture, monkeypatch):
+    mixture, rows = make_mixture("nsf"), rows_of_clusters(1)
+    seen, forward = [], type(mixture.flow).forward
+    monkeypatch.setattr(type(mixture.flow), "forward", lambda flow, x: seen.append(x.shape[1]) or forward(flow, x))
+    assigned_objective(mixture, rows)
+    with compiled(mixture.flow), torch.no_grad():
+        assigned_objective(mixture, rows)
+    assert seen == [int((rows.resp > 0).sum(0).max()), 30]
+    assert seen[0] < 25

@@ -51,6 +51,11 @@ def compiled(flow):
         del flow.forward
 
 
+def is_compiled(flow):
+    """Whether a flow is inside the context."""
+    return "forward" in vars(flow)
+
+
 def plain_copy(mixture):
     """A copy of a mixture, whose flow may be compiled, with the flow as it was."""
     mixture = copy.deepcopy(mixture)
