@@ -1,8 +1,13 @@
 """First responsibilities: an initialiser is tested by being in `STARTS`."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+from scipy.spatial.distance import pdist, squareform
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
@@ -10,8 +15,9 @@ from sklearn.mixture import GaussianMixture
 from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.initialization import INITIALIZERS, gaussian, one_hot, soft
-from skflowmix.initialization.automatic import choose_partition
+from skflowmix.initialization.automatic import choose_partition, most_typical
 from skflowmix.initialization.evidence import mixing, partition_cost
+from skflowmix.initialization.reachability import spanning_tree
 from skflowmix.initialization.spectral import clear_cut
 from skflowmix.initialization.valleys import neighbor_edges
 from skflowmix.mixture import FlowMixture
@@ -266,3 +272,45 @@ def test_clusters_that_are_known_cost_what_new_ones_do():
         alone = partition_cost(X, labels, weight, edges, 0)
         assert partition_cost(X, labels, weight, edges, 0, known=known) == alone
     assert len(known) == 6, "four halves, and two quarters"
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 20])
+@pytest.mark.parametrize("n_rows", [2, 5, 60])
+def test_spanning_tree_is_that_of_all_pairs(n_rows, n_features):
+    X = np.random.RandomState(0).standard_normal((n_rows, n_features))
+    distances = squareform(pdist(X))
+    core = np.sort(distances, axis=1)[:, min(4, n_rows - 1)]
+    reach = np.maximum(distances, np.maximum(core, core[:, None]))
+    edges = spanning_tree(X)
+    lengths = [reach[edge] for edge in edges]
+    assert len(edges) == n_rows - 1
+    assert connected_components(coo_array((lengths, np.transpose(edges)), shape=reach.shape))[0] == 1
+    assert lengths == sorted(lengths)
+    np.testing.assert_allclose(sum(lengths), minimum_spanning_tree(reach).sum(), rtol=1e-12)
+
+
+def test_of_several_draws_the_one_that_the_others_agree_with_is_taken():
+    X = np.random.RandomState(0).standard_normal((300, 2))
+    cuts = [X[:, 0] < 0, X[:, 1] < 0, X[:, 0] < 0.1]
+    rows = [np.arange(start, 300, 2) for start in (0, 1, 0)]
+    draws = [(cut[drawn].astype(int), drawn) for cut, drawn in zip(cuts, rows, strict=True)]
+    for order in ([0, 1, 2], [1, 2, 0], [2, 0, 1]):
+        labels, drawn = most_typical(X, [draws[i] for i in order])
+        assert adjusted_rand_score(cuts[0][drawn], labels) > 0.8
+
+
+@pytest.mark.parametrize(("n_rows", "n_draws"), [(30, 1), (31, 3)])
+def test_only_rows_that_are_left_out_make_further_draws(n_rows, n_draws, monkeypatch):
+    automatic = import_module("skflowmix.initialization.automatic")
+    sizes, best = [], automatic._best_partition
+
+    def watched(X, *args):
+        sizes.append(len(X))
+        return best(X, *args)
+
+    monkeypatch.setattr(automatic, "_best_partition", watched)
+    monkeypatch.setattr(automatic, "MAX_ROWS", 30)
+    X = np.random.RandomState(0).standard_normal((n_rows, 2))
+    resp = STARTS["auto"](X, 3, np.ones(n_rows), np.random.RandomState(0))
+    assert sizes == [30] * n_draws
+    assert resp.shape == (n_rows, 3)
