@@ -1,7 +1,5 @@
 """First responsibilities: an initialiser is tested by being in `STARTS`."""
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 import torch
@@ -15,7 +13,7 @@ from sklearn.mixture import GaussianMixture
 from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.initialization import INITIALIZERS, gaussian, one_hot, soft
-from skflowmix.initialization.automatic import choose_partition, most_typical
+from skflowmix.initialization.automatic import choose_partition, partition_of_some
 from skflowmix.initialization.evidence import mixing, partition_cost
 from skflowmix.initialization.reachability import spanning_tree
 from skflowmix.initialization.spectral import clear_cut
@@ -186,7 +184,7 @@ def test_a_soft_start_shares_each_row_among_its_neighbours_clusters(monkeypatch)
     X = np.array([0, 1.0, 2.1, 3.3, 4.6, 6.0, 7.5, 9.1, 10.8])[:, None]
     weight = np.array([1, 1, 1, 2, 3, 1, 1, 1, 1.0])
 
-    def halves(X, n_components, weight, random_state, *, border_price):
+    def halves(X, n_components, weight, random_state, **_):
         return (X[:, 0] > 4).astype(int), np.arange(9), weight
 
     monkeypatch.setattr(soft, "partition_of_some", halves)
@@ -198,7 +196,7 @@ def test_a_soft_start_shares_each_row_among_its_neighbours_clusters(monkeypatch)
 def test_neighbourhoods_of_a_soft_start_are_as_small_where_few_rows_stand_for_many(monkeypatch):
     X = np.arange(64.0)[:, None]
     monkeypatch.setattr(
-        soft, "partition_of_some", lambda X, *_, border_price: (np.arange(8) // 4, np.arange(4, 64, 8), np.ones(8))
+        soft, "partition_of_some", lambda X, *_, **__: (np.arange(8) // 4, np.arange(4, 64, 8), np.ones(8))
     )
     resp = soft.soft(X, 2, np.ones(64), np.random.RandomState(0))  # of 64 rows 8 would be neighbours; 1 stands for them
     np.testing.assert_allclose(resp[4::8], one_hot(np.arange(8) // 4, 2), atol=1e-12)
@@ -289,28 +287,10 @@ def test_spanning_tree_is_that_of_all_pairs(n_rows, n_features):
     np.testing.assert_allclose(sum(lengths), minimum_spanning_tree(reach).sum(), rtol=1e-12)
 
 
-def test_of_several_draws_the_one_that_the_others_agree_with_is_taken():
-    X = np.random.RandomState(0).standard_normal((300, 2))
-    cuts = [X[:, 0] < 0, X[:, 1] < 0, X[:, 0] < 0.1]
-    rows = [np.arange(start, 300, 2) for start in (0, 1, 0)]
-    draws = [(cut[drawn].astype(int), drawn) for cut, drawn in zip(cuts, rows, strict=True)]
-    for order in ([0, 1, 2], [1, 2, 0], [2, 0, 1]):
-        labels, drawn = most_typical(X, [draws[i] for i in order])
-        assert adjusted_rand_score(cuts[0][drawn], labels) > 0.8
-
-
-@pytest.mark.parametrize(("n_rows", "n_draws"), [(30, 1), (31, 3)])
-def test_only_rows_that_are_left_out_make_further_draws(n_rows, n_draws, monkeypatch):
-    automatic = import_module("skflowmix.initialization.automatic")
-    sizes, best = [], automatic._best_partition
-
-    def watched(X, *args):
-        sizes.append(len(X))
-        return best(X, *args)
-
-    monkeypatch.setattr(automatic, "_best_partition", watched)
-    monkeypatch.setattr(automatic, "MAX_ROWS", 30)
+@pytest.mark.parametrize(("n_rows", "n_looked_at"), [(30, 30), (31, 30), (100, 30)])
+def test_of_many_rows_some_are_looked_at(n_rows, n_looked_at):
     X = np.random.RandomState(0).standard_normal((n_rows, 2))
-    resp = STARTS["auto"](X, 3, np.ones(n_rows), np.random.RandomState(0))
-    assert sizes == [30] * n_draws
-    assert resp.shape == (n_rows, 3)
+    labels, rows, weight = partition_of_some(X, 3, np.full(n_rows, 2.0), np.random.RandomState(0), max_rows=30)
+    assert len(labels) == len(weight) == len(set(rows)) == n_looked_at
+    assert set(labels) == {0, 1, 2}
+    np.testing.assert_allclose(weight, 1)

@@ -12,7 +12,6 @@ import numpy as np
 from scipy.sparse import identity
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
-from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import NearestNeighbors
 
 from ..threads import one_thread
@@ -23,39 +22,20 @@ from .seeds import one_hot
 from .spectral import clear_cut
 from .valleys import neighbor_edges
 
-MAX_ROWS = 3000
-_N_DRAWS = 3
+MAX_ROWS = 10_000
 _MAX_FEATURES = 64
 _N_NEIGHBORS = 5
 _SIZE_FRACTIONS = (0.5, 0.25, 0.1)
 
 
 def automatic(X, n_components, weight, random_state):
-    """The partition with the best evidence among a few, found on at most 3,000 rows; the others follow theirs.
-
-    Of more rows there are three draws, and the partition is taken that is most like those of the other two: what one
-    draw finds by chance the others do not repeat.
-    """
-    draws = [partition_of_some(X, n_components, weight, random_state)[:2]]
-    if len(draws[0][1]) < len(X):
-        draws += [partition_of_some(X, n_components, weight, random_state)[:2] for _ in range(1, _N_DRAWS)]
-    labels, rows = most_typical(X, draws)
+    """The partition with the best evidence among a few, found on at most 10,000 rows; the others follow theirs."""
+    labels, rows, _ = partition_of_some(X, n_components, weight, random_state)
     return one_hot(carry(labels, followers(X, rows)), n_components)
 
 
-def most_typical(X, draws):
-    """The labels, and the rows that have them, whose partition of all drawn rows agrees best with the others'."""
-    if len(draws) == 1:
-        return draws[0]
-    drawn = np.unique(np.concatenate([rows for _, rows in draws]))
-    X = X[drawn]
-    partitions = [carry(labels, followers(X, np.searchsorted(drawn, rows))) for labels, rows in draws]
-    agreement = [sum(adjusted_rand_score(other, own) for other in partitions) for own in partitions]
-    return draws[int(np.argmax(agreement))]
-
-
-def partition_of_some(X, n_components, weight, random_state, *, border_price=BORDER_PRICE):
-    """The partition with the best evidence, of at most 3,000 rows or ten a component.
+def partition_of_some(X, n_components, weight, random_state, *, max_rows=MAX_ROWS, border_price=BORDER_PRICE):
+    """The partition with the best evidence, of at most `max_rows` rows or ten a component.
 
     Returns
     -------
@@ -64,7 +44,7 @@ def partition_of_some(X, n_components, weight, random_state, *, border_price=BOR
         Indices of the rows that have them.
     weight : ndarray of shape (n,)
     """
-    rows, weight = sample_rows(weight, max(MAX_ROWS, 10 * n_components), random_state)
+    rows, weight = sample_rows(weight, max(max_rows, 10 * n_components), random_state)
     X = reduce_features(X[rows], random_state)
     return _best_partition(X, n_components, weight, random_state, border_price), rows, weight
 

@@ -19,13 +19,14 @@ import warnings
 import numpy as np
 
 from ..threads import one_thread
-from .automatic import MAX_ROWS, candidates, carry, followers, reduce_features, sample_rows
+from .automatic import candidates, carry, followers, reduce_features, sample_rows
 from .evidence import describe
 from .reachability import spanning_tree
 from .seeds import one_hot
 from .spectral import cut
 from .valleys import N_NEIGHBORS, SHALLOW, border_depths, neighbor_edges
 
+_MAX_ROWS = 3000
 _MAX_VIEWED = 1000
 _MAX_PARTS = 60
 
@@ -50,7 +51,7 @@ def choose_n_components(X, weight, random_state, *, max_components=20):
     scores : dict of int to float
         For each number of clusters that was tried the score of its best partition; 0 for one cluster.
     """
-    rows, weight = sample_rows(weight, MAX_ROWS, random_state)
+    rows, weight = sample_rows(weight, _MAX_ROWS, random_state)
     best, scores = np.zeros(len(rows), dtype=int), {1: 0.0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others

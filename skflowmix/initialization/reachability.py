@@ -49,17 +49,28 @@ def spanning_tree(X):
     Mutual reachability is the distance of two rows, or either row's distance to its fourth neighbour if that is
     larger (Campello, Moulavi and Sander, 2013: HDBSCAN).
     """
-    n_neighbors = min(_CORE_NEIGHBOR, len(X) - 1)
-    core = NearestNeighbors(n_neighbors=n_neighbors).fit(X).kneighbors()[0][:, -1].clip(np.finfo(float).tiny)
-    first, second = np.triu_indices(len(X), 1)
-    reach = np.maximum(pdist(X), np.maximum(core[first], core[second]))
+    reach = _mutual_reachability(X)
     # An edge of the tree joins rows that no path of shorter edges joins. There are few of those: scipy's tree of all
     # edges takes ten times as long.
-    shortest = reach == cophenet(linkage(reach, "single"))
-    graph = csr_array((reach[shortest], (first[shortest], second[shortest])), shape=(len(X), len(X)))
-    tree = minimum_spanning_tree(graph).tocoo()
+    shortest = np.flatnonzero(reach == cophenet(linkage(reach, "single")))
+    first_pair = np.cumsum([0, *range(len(X) - 1, 0, -1)])
+    first = np.searchsorted(first_pair, shortest, side="right") - 1
+    second = shortest - first_pair[first] + first + 1
+    tree = minimum_spanning_tree(csr_array((reach[shortest], (first, second)), shape=(len(X), len(X)))).tocoo()
     order = np.argsort(tree.data, kind="stable")
     return list(zip(tree.row[order].tolist(), tree.col[order].tolist(), strict=True))
+
+
+def _mutual_reachability(X):
+    """Positive, of all pairs in the order of `pdist`, ndarray of shape (N (N - 1) / 2,)."""
+    n_neighbors = min(_CORE_NEIGHBOR, len(X) - 1)
+    core = NearestNeighbors(n_neighbors=n_neighbors).fit(X).kneighbors()[0][:, -1].clip(np.finfo(float).tiny)
+    reach, start = pdist(X), 0
+    for i in range(len(X) - 1):
+        pairs = reach[start : start + len(X) - 1 - i]
+        np.maximum(pairs, np.maximum(core[i + 1 :], core[i]), out=pairs)
+        start += len(pairs)
+    return reach
 
 
 class _Forest:
