@@ -1,5 +1,7 @@
 """First responsibilities: an initialiser is tested by being in `STARTS`."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from sklearn.mixture import GaussianMixture
 from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.initialization import INITIALIZERS, gaussian, one_hot, soft
-from skflowmix.initialization.automatic import choose_partition, partition_of_some
+from skflowmix.initialization.automatic import choose_partition, most_typical, partition_of_some
 from skflowmix.initialization.evidence import mixing, partition_cost
 from skflowmix.initialization.reachability import spanning_tree
 from skflowmix.initialization.spectral import clear_cut
@@ -294,3 +296,31 @@ def test_of_many_rows_some_are_looked_at(n_rows, n_looked_at):
     assert len(labels) == len(weight) == len(set(rows)) == n_looked_at
     assert set(labels) == {0, 1, 2}
     np.testing.assert_allclose(weight, 1)
+
+
+def test_of_several_draws_the_one_that_the_others_agree_with_is_taken():
+    X = np.random.RandomState(0).standard_normal((300, 2))
+    cuts = [X[:, 0] < 0, X[:, 1] < 0, X[:, 0] < 0.1]
+    rows = [np.arange(start, 300, 2) for start in (0, 1, 0)]
+    draws = [(cut[drawn].astype(int), drawn) for cut, drawn in zip(cuts, rows, strict=True)]
+    for order in ([0, 1, 2], [1, 2, 0], [2, 0, 1]):
+        labels, drawn = most_typical(X, [draws[i] for i in order])
+        assert adjusted_rand_score(cuts[0][drawn], labels) > 0.8
+
+
+@pytest.mark.parametrize(("n_rows", "looked_at"), [(30, [30]), (31, [20, 20, 20])])
+def test_only_where_rows_are_left_out_there_are_several_draws(n_rows, looked_at, monkeypatch):
+    automatic = import_module("skflowmix.initialization.automatic")
+    sizes, best = [], automatic._best_partition
+
+    def watched(X, *args):
+        sizes.append(len(X))
+        return best(X, *args)
+
+    monkeypatch.setattr(automatic, "_best_partition", watched)
+    monkeypatch.setattr(automatic, "MAX_ROWS", 30)
+    monkeypatch.setattr(automatic, "_DRAWN_ROWS", 20)
+    X = np.random.RandomState(0).standard_normal((n_rows, 2))
+    resp = STARTS["auto"](X, 2, np.ones(n_rows), np.random.RandomState(0))
+    assert sizes == looked_at
+    assert resp.shape == (n_rows, 2)
