@@ -80,7 +80,7 @@ class FlowMixture(nn.Module):
         Returns
         -------
         Tensor of shape (R, N, K)
-            In nats; what is not asked for may be zero.
+            In nats; what is not asked for has no meaning.
         """
         rows, shared_ladj = self._share(x)
         log_prob = self._flow_log_prob(rows) if where is None else self._flow_log_prob_of_some(rows, where)
@@ -92,8 +92,9 @@ class FlowMixture(nn.Module):
         return self.base.log_prob(z) + ladj
 
     def _flow_log_prob_of_some(self, rows, where):
+        """The same where it is asked for; what each flow is asked for comes first, others' rows fill it up."""
         wanted = where.mT.flatten(0, 1)
-        most = max(int(wanted.sum(1).max()), 1)
+        most = max(int(wanted.sum(1).max()), 1)  # flows take no empty batches
         if most == rows.shape[1]:
             return self._flow_log_prob(rows)
         index = wanted.byte().argsort(dim=1, descending=True, stable=True)[:, :most]

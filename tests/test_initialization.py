@@ -277,8 +277,15 @@ def test_clusters_that_are_known_cost_what_new_ones_do():
 @pytest.mark.parametrize("n_features", [1, 2, 20])
 @pytest.mark.parametrize("n_rows", [2, 5, 60])
 def test_spanning_tree_is_that_of_all_pairs(n_rows, n_features):
-    X = np.random.RandomState(0).standard_normal((n_rows, n_features))
-    distances = squareform(pdist(X))
+    check_spanning_tree(np.random.RandomState(0).standard_normal((n_rows, n_features)))
+
+
+def test_spanning_tree_of_rows_with_equal_distances():
+    check_spanning_tree(np.stack(np.meshgrid(range(8), range(5)), -1).reshape(-1, 2).astype(float))
+
+
+def check_spanning_tree(X):
+    n_rows, distances = len(X), squareform(pdist(X))
     core = np.sort(distances, axis=1)[:, min(4, n_rows - 1)]
     reach = np.maximum(distances, np.maximum(core, core[:, None]))
     edges = spanning_tree(X)

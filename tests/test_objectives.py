@@ -1,5 +1,7 @@
 """The loss against what it is defined to be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 
+from skflowmix.flows import PRESETS
 from skflowmix.training import Rows, assigned_loss, assigned_objective, mixture_loss
 from skflowmix.training.compilation import compiled
+from skflowmix.transforms import BatchNorm, Compose
 
 shapes = {"n_rows": st.integers(1, 8), "n_components": st.integers(2, 5), "seed": st.integers(0, 1000)}
 
@@ -209,3 +213,19 @@ def test_flows_see_as_many_rows_as_the_largest_cluster_unless_shapes_have_to_sta
         assigned_objective(mixture, rows)
     assert seen == [int((rows.resp > 0).sum(0).max()), 30]
     assert seen[0] < 25
+
+
+def test_batch_statistics_are_of_all_rows(make_mixture):
+    mixture, rows = make_mixture("affine"), rows_of_clusters(1)
+    mixture.flow = Compose([*mixture.flow.transforms, BatchNorm(3, 2).double()])
+    mixture.train()
+    expected = assigned_loss(mixture.restart_log_joint(rows.x), rows)
+    torch.testing.assert_close(assigned_objective(mixture, rows), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_rows_that_no_flow_has_a_share_in_cost_nothing(make_mixture, preset):
+    mixture, rows = make_mixture(preset), rows_of_clusters(1)
+    loss = assigned_objective(mixture, replace(rows, resp=torch.zeros_like(rows.resp)))
+    torch.testing.assert_close(loss, torch.zeros_like(loss), rtol=0, atol=0)
+    assert not any(gradient.any() for gradient in flow_gradients(mixture, loss.sum()))

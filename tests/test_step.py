@@ -267,7 +267,7 @@ class TornTape(Tape):
 def train_both_ways(monkeypatch, device):
     """A function that trains copies of a mixture by plain and by captured steps, and compares where they end."""
     monkeypatch.setattr(step, "_as_learning_rate", lambda size, device: torch.full((), size, device=device))
-    monkeypatch.setattr(objectives, "_shapes_may_vary", lambda *_: False)
+    monkeypatch.setattr(objectives, "_may_leave_rows_out", lambda *_: False)
 
     def ends(mixture, solve, graph):
         steps, mixture = [], copy.deepcopy(mixture)

@@ -93,6 +93,13 @@ def test_shared_layers_come_first_and_count_in_the_density(randomise):
     torch.testing.assert_close(mixture.component_log_prob(x)[0], expected, rtol=1e-12, atol=1e-12)
 
 
+def test_shared_layers_where_only_some_is_asked_for(randomise):
+    mixture, x = shared_mixture(randomise), rows(9)
+    where = torch.arange(9)[None, :, None] % torch.tensor([2, 3, 9]) == 0
+    some, everything = mixture.component_log_prob(x, where), mixture.component_log_prob(x)
+    torch.testing.assert_close(some[where], everything[where], rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_all_layers_together_are_those_of_the_preset(preset):
     every = make_flow(preset, 2, 3, n_layers=4, hidden_layer_sizes=(8,))

@@ -44,8 +44,6 @@ def automatic(X, n_components, weight, random_state):
 
 def most_typical(X, draws):
     """The labels, and the rows that have them, whose partition of all drawn rows agrees best with the others'."""
-    if len(draws) == 1:
-        return draws[0]
     drawn = np.unique(np.concatenate([rows for _, rows in draws]))
     X = X[drawn]
     partitions = [carry(labels, followers(X, np.searchsorted(drawn, rows))) for labels, rows in draws]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import hardshrink
 
+from ..transforms import BatchNorm
 from .compilation import is_compiled
 
 _FIRST_TEMPERATURE = 2.0
@@ -91,13 +92,18 @@ def _ramp(progress):
 
 def assigned_objective(mixture, rows, progress=1.0):
     """`assigned_loss` of a mixture, in the form that `train` takes; its flows need not see each other's rows."""
-    where = rows.resp.transpose(0, 1) > 0 if _shapes_may_vary(mixture, rows) else None
+    where = rows.resp.transpose(0, 1) > 0 if _may_leave_rows_out(mixture, rows) else None
     return assigned_loss(_guard(mixture.restart_log_joint(rows.x, where)), rows)
 
 
-def _shapes_may_vary(mixture, rows):
-    """Whether steps may differ in shape, as they may not where they are captured in a CUDA graph or compiled."""
-    return rows.x.device.type == "cpu" and not is_compiled(mixture.flow)
+def _may_leave_rows_out(mixture, rows):
+    """Whether steps may differ in shape, and rows do not depend on each other.
+
+    They may not where they are captured in a CUDA graph or compiled; statistics of a batch are of all its rows.
+    """
+    if rows.x.device.type != "cpu" or is_compiled(mixture.flow):
+        return False
+    return not any(isinstance(module, BatchNorm) for module in mixture.modules())
 
 
 def assigned_posterior(posterior, rows, progress=1.0):
