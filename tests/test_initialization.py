@@ -16,10 +16,9 @@ from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.initialization import INITIALIZERS, gaussian, one_hot, soft
 from skflowmix.initialization.automatic import choose_partition, most_typical, partition_of_some
-from skflowmix.initialization.evidence import mixing, partition_cost
+from skflowmix.initialization.evidence import mixing, mutual_neighbors, partition_cost
 from skflowmix.initialization.reachability import spanning_tree
 from skflowmix.initialization.spectral import clear_cut
-from skflowmix.initialization.valleys import neighbor_edges
 from skflowmix.mixture import FlowMixture
 
 STARTS = INITIALIZERS | {"soft": soft.soft}
@@ -240,7 +239,7 @@ def test_a_few_stray_rows_are_no_cluster(n_stray):
 def test_labels_dealt_out_at_random_mix_as_much_as_chance_does():
     rng = np.random.RandomState(0)
     X, weight = rng.standard_normal((2000, 2)), rng.uniform(0.5, 1.5, 2000)
-    edges, _ = neighbor_edges(X)
+    edges = mutual_neighbors(X)
     assert mixing(rng.choice(3, 2000, p=(0.7, 0.2, 0.1)), weight, edges) == pytest.approx(1, abs=0.03)
     assert mixing((X[:, 0] > 0).astype(int), weight, edges) < 0.1
     assert mixing(np.zeros(2000, dtype=int), weight, edges) == 0
@@ -250,6 +249,28 @@ def test_rows_that_stand_there_twice_mix_twice():
     labels, edges = np.array([0, 0, 1, 1, 1]), np.array([(0, 1), (1, 2), (2, 1), (3, 4), (4, 3)])
     weight = np.array([1.0, 2, 1, 1, 1])
     assert mixing(labels, weight, edges) == pytest.approx((3 / 6) / (1 - (3**2 + 3**2) / 6**2))
+
+
+def test_mutual_neighbours():
+    """Of twelve rows, the last one far away: it names ten of the others, none of which names it."""
+    X = np.append(np.arange(11.0), 99)[:, None]
+    edges = {tuple(edge) for edge in mutual_neighbors(X).tolist()}
+    assert edges == {(i, j) for i in range(11) for j in range(11) if i != j}
+
+
+def test_neighbours_none_of_which_are_mutual_do_not_mix():
+    assert mixing(np.array([0, 1]), np.ones(2), np.empty((0, 2), dtype=int)) == 0
+
+
+@pytest.mark.parametrize(("n_features", "scale"), [(2, 5), (5, 3), (20, 2)])
+def test_a_dense_cluster_within_a_wide_one(n_features, scale):
+    """The nearest rows of the wide cluster's are the dense one's, which have nearer ones."""
+    rng = np.random.RandomState(1)
+    wide = rng.randint(2, size=1000)
+    X = rng.standard_normal((1000, n_features)) * np.where(wide, scale, 1)[:, None]
+    labels = INITIALIZERS["auto"](X / X.std(0), 2, np.ones(1000), rng).argmax(1)
+    log_joint = -0.5 * (X**2).sum(1, keepdims=True) / [1, scale**2] - n_features * np.log([1, scale])
+    assert adjusted_rand_score(wide, labels) > adjusted_rand_score(wide, log_joint.argmax(1)) - 0.05
 
 
 def test_a_ring_in_a_background_is_not_halved():
@@ -267,7 +288,7 @@ def test_clusters_that_are_known_cost_what_new_ones_do():
     X = np.random.RandomState(0).standard_normal((60, 2))
     weight = np.ones(60)
     right, upper = (X > 0).T.astype(int)
-    edges, known = neighbor_edges(X)[0], {}
+    edges, known = mutual_neighbors(X), {}
     for labels in (right, upper, right * (1 + upper), right):
         alone = partition_cost(X, labels, weight, edges, 0)
         assert partition_cost(X, labels, weight, edges, 0, known=known) == alone

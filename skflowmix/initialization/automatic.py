@@ -16,12 +16,11 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import NearestNeighbors
 
 from ..threads import one_thread
-from .evidence import BORDER_PRICE, partition_cost
+from .evidence import mutual_neighbors, partition_cost
 from .gaussian import fit_gaussians
 from .reachability import reachability_cut, spanning_tree
 from .seeds import one_hot
 from .spectral import clear_cut
-from .valleys import neighbor_edges
 
 MAX_ROWS = 10_000
 _N_DRAWS, _DRAWN_ROWS = 3, 5000
@@ -51,7 +50,7 @@ def most_typical(X, draws):
     return draws[int(np.argmax(agreement))]
 
 
-def partition_of_some(X, n_components, weight, random_state, *, max_rows, border_price=BORDER_PRICE):
+def partition_of_some(X, n_components, weight, random_state, *, max_rows, borders=True):
     """The partition with the best evidence, of at most `max_rows` rows or ten a component.
 
     Returns
@@ -63,7 +62,7 @@ def partition_of_some(X, n_components, weight, random_state, *, max_rows, border
     """
     rows, weight = sample_rows(weight, max(max_rows, 10 * n_components), random_state)
     X = reduce_features(X[rows], random_state)
-    return _best_partition(X, n_components, weight, random_state, border_price), rows, weight
+    return _best_partition(X, n_components, weight, random_state, borders), rows, weight
 
 
 def sample_rows(weight, size, random_state):
@@ -97,17 +96,17 @@ def reduce_features(X, random_state):
 
 
 @one_thread()
-def _best_partition(X, n_clusters, weight, random_state, border_price):
+def _best_partition(X, n_clusters, weight, random_state, borders):
     if len(X) <= n_clusters + 1:
         return np.minimum(np.arange(len(X)), n_clusters - 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
         found = candidates(X, n_clusters, weight, spanning_tree(X), clear_cut, random_state)
-    return found[choose_partition(X, found, weight, random_state, border_price=border_price)]
+    return found[choose_partition(X, found, weight, random_state, borders=borders)]
 
 
 @one_thread()
-def choose_partition(X, partitions, weight, random_state, *, border_price=BORDER_PRICE):
+def choose_partition(X, partitions, weight, random_state, *, borders=True):
     """Index of the partition with the most clusters, and among several of those the best evidence.
 
     A cluster that has no more rows than there are features fills no volume, as two stray rows would not in a plane,
@@ -119,7 +118,7 @@ def choose_partition(X, partitions, weight, random_state, *, border_price=BORDER
     partitions : list of int ndarray of shape (N,)
     weight : ndarray of shape (N,)
     random_state : RandomState
-    border_price : float, default=4
+    borders : bool, default=True
         As in `partition_cost`.
 
     Returns
@@ -131,13 +130,13 @@ def choose_partition(X, partitions, weight, random_state, *, border_price=BORDER
     sizes = [np.bincount(labels) for labels in partitions]
     n_clusters = [((own > X.shape[1]).sum(), len(own)) for own in sizes]
     costs = np.full(len(partitions), np.inf)
-    edges, _ = neighbor_edges(X)
+    edges = mutual_neighbors(X)
     known: dict = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fits of degenerate clusters are judged like the others
         for i in [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]:
             costs[i] = partition_cost(
-                X, partitions[i], weight / weight.mean(), edges, seed, border_price=border_price, known=known
+                X, partitions[i], weight / weight.mean(), edges, seed, borders=borders, known=known
             )
     return int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
 

@@ -3,29 +3,31 @@ r"""How well a partition explains the rows, whatever made it.
 Each cluster is described by its own small Gaussian mixture, as large as its own Bayesian information criterion
 allows. A partition into clusters :math:`c` then has a density :math:`p(x) = \sum_c p(x, c)`. Three things speak
 for it: that this density explains the rows with few parameters, that by this density rows belong to the cluster
-they were given beyond doubt, and that neighbours are in the same cluster,
+they were given beyond doubt, and that mutual neighbours are in the same cluster,
 
-.. math:: -2 \overline{\log p(x)} / D + P \log n / (n D) + 4\, \overline{\log p(x) - \log p(x, c(x))} + 4\, m.
+.. math:: -2 \overline{\log p(x)} / D + P \log n / (n D) + \overline{\log p(x) - \log p(x, c(x))} + 2 m.
 
-The second mean is what the integrated completed likelihood (Biernacki, Celeux and Govaert, 2000) adds to BIC,
-here with more weight: a partition that cuts through a cluster pays by doubt for every row along the cut. The mixing
-m says the same without a model: how many neighbours are in two clusters, as a share of what chance would give (one
-less the assortativity of Newman, 2003, Mixing patterns in networks, Physical Review E 67, 026126). Where a few
-Gaussians describe a cluster badly, two halves of it with twice as many can seem better; neighbours know that they
-are not. Other weights of both were tried (docs/benchmarks.md). A density needs no borders, and pays for none.
+The second mean is what the integrated completed likelihood (Biernacki, Celeux and Govaert, 2000) adds to BIC: a
+partition that cuts through a cluster pays by doubt for every row along the cut. The mixing m says the same without a
+model: how many neighbours are in two clusters, as a share of what chance would give (one less the assortativity of
+Newman, 2003, Mixing patterns in networks, Physical Review E 67, 026126). Where a few Gaussians describe a cluster
+badly, two halves of it with twice as many can seem better; neighbours know that they are not. Other weights of both
+were tried (docs/benchmarks.md). A density needs no borders, and pays for none.
 """
 
 import numpy as np
 from scipy.special import logsumexp
+from sklearn.neighbors import NearestNeighbors
 
 from .gaussian import fit_gaussians
 from .seeds import kmeans
 
 _MAX_PARTS = 8
-BORDER_PRICE = 4.0
+_N_NEIGHBORS = 10
+_MIXING_PRICE = 2.0
 
 
-def partition_cost(X, labels, weight, edges, random_state, *, border_price=BORDER_PRICE, known=None):
+def partition_cost(X, labels, weight, edges, random_state, *, borders=True, known=None):
     """Bayesian information criterion per row and feature plus the prices of doubt and mixing; lower is better.
 
     Parameters
@@ -36,11 +38,11 @@ def partition_cost(X, labels, weight, edges, random_state, *, border_price=BORDE
     weight : ndarray of shape (N,)
         With mean one.
     edges : int ndarray of shape (E, 2)
-        Each row with each of its neighbours.
+        Neighbours, as from `mutual_neighbors`.
     random_state : int
         Seed of the starts of each cluster's mixture.
-    border_price : float, default=4
-        Weight of doubt and of mixing.
+    borders : bool, default=True
+        Whether doubt and mixing have a price.
     known : dict, default=None
         Keeps what was found for each cluster of these rows, for other partitions that have the same cluster.
 
@@ -62,9 +64,22 @@ def partition_cost(X, labels, weight, edges, random_state, *, border_price=BORDE
         log_joint[:, k] = log_prob + np.log(weight[own].sum() / n)
         n_parameters += n_own
     log_prob = logsumexp(log_joint, axis=1)
-    doubt = np.average(log_prob - log_joint[np.arange(n), labels], weights=weight)
     bic = -2 * np.average(log_prob, weights=weight) + n_parameters * np.log(n) / n
-    return bic / d + border_price * (doubt + mixing(labels, weight, edges))
+    if not borders:
+        return bic / d
+    doubt = np.average(log_prob - log_joint[np.arange(n), labels], weights=weight)
+    return bic / d + doubt + _MIXING_PRICE * mixing(labels, weight, edges)
+
+
+def mutual_neighbors(X):
+    """Pairs of rows that are both among the other's ten nearest: int ndarray of shape (E, 2), each pair twice.
+
+    The nearest rows of a wide cluster can be those of a dense one within it, above all where there are many features;
+    those of the dense one are its own.
+    """
+    search = NearestNeighbors(n_neighbors=min(_N_NEIGHBORS, len(X) - 1)).fit(X)
+    graph = search.kneighbors_graph()
+    return np.column_stack(graph.multiply(graph.T).nonzero())
 
 
 def mixing(labels, weight, edges):
@@ -82,9 +97,10 @@ def mixing(labels, weight, edges):
     float
         0 where no neighbours are parted, as in a single cluster.
     """
-    first, second = edges.T
-    parted = np.average(labels[first] != labels[second], weights=weight[first])
-    return parted / (1 - (np.bincount(labels, weight) ** 2).sum() / weight.sum() ** 2) if parted else 0.0
+    first, second = labels[edges].T
+    count = weight[edges[:, 0]]
+    parted = count[first != second].sum() / count.sum() if len(edges) else 0.0
+    return parted / (1 - (np.bincount(first, count) ** 2).sum() / count.sum() ** 2) if parted else 0.0
 
 
 def describe(X, weight, random_state, *, max_parts=_MAX_PARTS):

@@ -14,7 +14,7 @@ def soft(X, n_components, weight, random_state):
     Between clusters, where a density is to go on without a seam, rows belong to both. Neighbourhoods have as many
     rows as the square root of all; of many rows 3,000 stand for the others. They count by their weights.
     """
-    labels, rows, weight = partition_of_some(X, n_components, weight, random_state, max_rows=_MAX_ROWS, border_price=0)
+    labels, rows, weight = partition_of_some(X, n_components, weight, random_state, max_rows=_MAX_ROWS, borders=False)
     own = X[rows]
     search = NearestNeighbors(n_neighbors=max(1, round(len(own) / len(X) ** 0.5))).fit(own)
     shares = search.kneighbors_graph(own) @ (one_hot(labels, n_components) * weight[:, None])
