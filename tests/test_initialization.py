@@ -248,7 +248,9 @@ def test_labels_dealt_out_at_random_mix_as_much_as_chance_does():
 def test_rows_that_stand_there_twice_mix_twice():
     labels, edges = np.array([0, 0, 1, 1, 1]), np.array([(0, 1), (1, 2), (2, 1), (3, 4), (4, 3)])
     weight = np.array([1.0, 2, 1, 1, 1])
-    assert mixing(labels, weight, edges) == pytest.approx((3 / 6) / (1 - (3**2 + 3**2) / 6**2))
+    expected = (3 / 6) / (1 - (3**2 + 3**2) / 6**2)
+    assert mixing(labels, weight, edges) == pytest.approx(expected)
+    assert mixing(np.append(labels, 1), np.append(weight, 9), edges) == pytest.approx(expected), "no neighbour, no say"
 
 
 def test_mutual_neighbours():

@@ -119,7 +119,7 @@ def choose_partition(X, partitions, weight, random_state, *, borders=True):
     weight : ndarray of shape (N,)
     random_state : RandomState
     borders : bool, default=True
-        As in `partition_cost`.
+        Whether doubt and mixing have a price.
 
     Returns
     -------
@@ -130,14 +130,12 @@ def choose_partition(X, partitions, weight, random_state, *, borders=True):
     sizes = [np.bincount(labels) for labels in partitions]
     n_clusters = [((own > X.shape[1]).sum(), len(own)) for own in sizes]
     costs = np.full(len(partitions), np.inf)
-    edges = mutual_neighbors(X)
+    edges = mutual_neighbors(X) if borders else None
     known: dict = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fits of degenerate clusters are judged like the others
         for i in [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]:
-            costs[i] = partition_cost(
-                X, partitions[i], weight / weight.mean(), edges, seed, borders=borders, known=known
-            )
+            costs[i] = partition_cost(X, partitions[i], weight / weight.mean(), edges, seed, known=known)
     return int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
 
 

@@ -27,7 +27,7 @@ _N_NEIGHBORS = 10
 _MIXING_PRICE = 2.0
 
 
-def partition_cost(X, labels, weight, edges, random_state, *, borders=True, known=None):
+def partition_cost(X, labels, weight, edges, random_state, *, known=None):
     """Bayesian information criterion per row and feature plus the prices of doubt and mixing; lower is better.
 
     Parameters
@@ -37,12 +37,10 @@ def partition_cost(X, labels, weight, edges, random_state, *, borders=True, know
         Every cluster from 0 on has a row.
     weight : ndarray of shape (N,)
         With mean one.
-    edges : int ndarray of shape (E, 2)
-        Neighbours, as from `mutual_neighbors`.
+    edges : int ndarray of shape (E, 2), or None
+        Neighbours, as from `mutual_neighbors`; with None neither doubt nor mixing has a price.
     random_state : int
         Seed of the starts of each cluster's mixture.
-    borders : bool, default=True
-        Whether doubt and mixing have a price.
     known : dict, default=None
         Keeps what was found for each cluster of these rows, for other partitions that have the same cluster.
 
@@ -65,7 +63,7 @@ def partition_cost(X, labels, weight, edges, random_state, *, borders=True, know
         n_parameters += n_own
     log_prob = logsumexp(log_joint, axis=1)
     bic = -2 * np.average(log_prob, weights=weight) + n_parameters * np.log(n) / n
-    if not borders:
+    if edges is None:
         return bic / d
     doubt = np.average(log_prob - log_joint[np.arange(n), labels], weights=weight)
     return bic / d + doubt + _MIXING_PRICE * mixing(labels, weight, edges)
