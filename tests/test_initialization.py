@@ -18,7 +18,7 @@ from skflowmix.initialization import INITIALIZERS, gaussian, one_hot, soft
 from skflowmix.initialization.automatic import choose_partition, most_typical, partition_of_some
 from skflowmix.initialization.evidence import mixing, mutual_neighbors, partition_cost
 from skflowmix.initialization.reachability import spanning_tree
-from skflowmix.initialization.spectral import clear_cut
+from skflowmix.initialization.spectral import cut
 from skflowmix.mixture import FlowMixture
 
 STARTS = INITIALIZERS | {"soft": soft.soft}
@@ -213,7 +213,9 @@ def test_rows_that_a_soft_start_does_not_look_at_follow_their_neighbours():
 
 def test_a_cut_that_the_graph_determines():
     X, moon = make_moons(300, noise=0.05, random_state=0)
-    assert adjusted_rand_score(moon, clear_cut(X, 2, np.random.RandomState(0))) == 1
+    labels, gap = cut(X, 2, np.random.RandomState(0))
+    assert adjusted_rand_score(moon, labels) == 1
+    assert gap > 2
 
 
 def test_no_cut_that_the_graph_does_not_determine():
@@ -221,10 +223,13 @@ def test_no_cut_that_the_graph_does_not_determine():
     rng = np.random.RandomState(0)
     hill = rng.standard_normal((300, 2))
     islands = np.repeat([(0, 0), (90, 0), (0, 90)], 100, axis=0) + hill
-    assert clear_cut(hill, 2, rng) is None
-    assert clear_cut(islands, 2, rng) is None
-    assert len(set(clear_cut(islands, 3, rng))) == 3
-    assert clear_cut(hill[:3], 2, rng) is None
+    labels, gap = cut(islands, 3, rng)
+    assert gap > 2
+    assert len(set(labels)) == 3
+    for X in (hill, islands, hill[:3]):
+        labels, gap = cut(X, 2, rng)
+        assert gap < 2
+        assert set(labels) == {0, 1}
 
 
 @pytest.mark.parametrize("n_stray", [2, 6])
@@ -284,6 +289,35 @@ def test_a_ring_in_a_background_is_not_halved():
     X, outer = np.vstack([rings, background]), np.append(outer, np.linalg.norm(background, axis=1) > 2)
     halves = (X[:, 0] > 0).astype(int)
     assert choose_partition(X, [halves, outer], np.ones(len(X)), np.random.RandomState(0)) == 1
+
+
+def test_a_disc_in_a_ring_is_not_halved_with_it():
+    """Few mutual neighbours are parted by the halves, but none by the ring's own border."""
+    rng = np.random.RandomState(5)
+    angle, ring = rng.uniform(0, 2 * np.pi, 1000), rng.randint(2, size=1000)
+    radius = np.where(ring, rng.normal(3, 0.05, 1000), rng.normal(0, 0.5, 1000))
+    X = radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+    labels = INITIALIZERS["auto"](X / X.std(0), 2, np.ones(1000), rng).argmax(1)
+    assert adjusted_rand_score(ring, labels) == 1
+
+
+def test_features_that_have_nothing_to_do_with_the_clusters():
+    """A cluster of fifty rows does not determine 276 covariances, which cost it more than they tell."""
+    rng = np.random.RandomState(3)
+    X, labels = make_blobs(800, centers=3, random_state=rng)
+    X = np.column_stack([X / X.std(0), rng.standard_normal((800, 20))])
+    start = INITIALIZERS["auto"](X, 3, np.ones(800), rng).argmax(1)
+    assert adjusted_rand_score(labels, start) > 0.95
+
+
+def test_flat_clusters_side_by_side_that_balls_do_not_find():
+    """A cut of the graph is near them, though it has no gap."""
+    rng = np.random.RandomState(0)
+    side, rotation = rng.randint(2, size=600), np.linalg.qr(rng.standard_normal((5, 5)))[0]
+    X = rng.standard_normal((600, 5)) * [3, 3, 3, 3, 0.3]
+    X[:, 4] += 2 * side
+    labels = INITIALIZERS["auto"](X @ rotation, 2, np.ones(600), rng).argmax(1)
+    assert adjusted_rand_score(side, labels) > 0.95
 
 
 def test_clusters_that_are_known_cost_what_new_ones_do():

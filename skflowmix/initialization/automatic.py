@@ -20,13 +20,14 @@ from .evidence import mutual_neighbors, partition_cost
 from .gaussian import fit_gaussians
 from .reachability import reachability_cut, spanning_tree
 from .seeds import one_hot
-from .spectral import clear_cut
+from .spectral import cut
 
 MAX_ROWS = 10_000
 _N_DRAWS, _DRAWN_ROWS = 3, 5000
 _MAX_FEATURES = 64
 _N_NEIGHBORS = 5
 _SIZE_FRACTIONS = (0.5, 0.25, 0.1)
+_CLEAR_GAP = 2.0
 
 
 def automatic(X, n_components, weight, random_state):
@@ -101,7 +102,7 @@ def _best_partition(X, n_clusters, weight, random_state, borders):
         return np.minimum(np.arange(len(X)), n_clusters - 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
-        found = candidates(X, n_clusters, weight, spanning_tree(X), clear_cut, random_state)
+        found = candidates(X, n_clusters, weight, spanning_tree(X), random_state)
     return found[choose_partition(X, found, weight, random_state, borders=borders)]
 
 
@@ -139,42 +140,59 @@ def choose_partition(X, partitions, weight, random_state, *, borders=True):
     return int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
 
 
-def candidates(X, n_clusters, weight, edges, cut, random_state):
-    """Partitions into exactly so many clusters; `edges` of the spanning tree, a `cut` of the graph of neighbours."""
+def candidates(X, n_clusters, weight, edges, random_state, *, least_gap=_CLEAR_GAP):
+    """Partitions into exactly so many clusters.
+
+    Ellipsoids with tied covariances start from the cuts of the graph as well, with a gap or without. Only their
+    likelihood is bounded (Day, 1969, Biometrika 56), so that more starts do not find more spurious maxima of it.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D)
+    n_clusters : int
+    weight : ndarray of shape (N,)
+    edges : list of (int, int)
+        Edges of the spanning tree, from the shortest.
+    random_state : RandomState
+    least_gap : float, default=2.0
+        With what gap (`spectral.cut`) a cut of the graph is a partition of its own; 2 is a gap as wide as what is
+        below it.
+
+    Returns
+    -------
+    list of int ndarray of shape (N,)
+    """
     models = [KMeans(n_clusters, n_init=1, random_state=random_state).fit(X, sample_weight=weight) for _ in range(3)]
-    starts = [model.labels_ for model in sorted(models, key=lambda model: model.inertia_)]
-    tied = _attempt(_ellipsoids, X, weight, starts, tied=True)
-    shrunk = _attempt(_ellipsoids, X, weight, starts, n_pseudo_rows=X.shape[1] + 1)
-    round_clusters = _whiten(X, weight, starts[0] if tied is None else tied)
+    balls = [model.labels_ for model in sorted(models, key=lambda model: model.inertia_)]
+    tied = _attempt(_ellipsoids, X, weight, balls, tied=True)
+    round_clusters = _whiten(X, weight, balls[0] if tied is None else tied)
+    cuts = [_attempt(cut, coordinates, n_clusters, random_state) for coordinates in (X, round_clusters)]
+    cuts = [found for found in cuts if found is not None and len(np.unique(found[0])) == n_clusters]
     views = [
-        starts[0],
-        tied,
-        shrunk,
-        _attempt(_ellipsoids, X, weight, starts),
-        _attempt(cut, X, n_clusters, random_state),
-        _attempt(cut, round_clusters, n_clusters, random_state),
+        balls[0],
+        _attempt(_ellipsoids, X, weight, balls + [labels for labels, _ in cuts], tied=True),
+        _attempt(_ellipsoids, X, weight, balls, n_pseudo_rows=X.shape[1] + 1),
+        _attempt(_ellipsoids, X, weight, balls),
+        *(labels for labels, gap in cuts if gap > least_gap),
         *(_attempt(reachability_cut, edges, n_clusters, weight, fraction) for fraction in _SIZE_FRACTIONS),
     ]
-    return [labels for labels in views if labels is not None and labels.max() + 1 == n_clusters] or starts[:1]
+    return [labels for labels in views if labels is not None and labels.max() + 1 == n_clusters] or balls[:1]
 
 
 def _attempt(view, *args, **kwargs):
-    """Labels that a view finds, numbered from 0; None where there are none or the arithmetic fails."""
+    """What a view finds; None where there is nothing or the arithmetic fails."""
     try:
-        labels = view(*args, **kwargs)
+        return view(*args, **kwargs)
     except (np.linalg.LinAlgError, RuntimeError, ValueError):
         return None
-    if labels is None:
-        return None
-    labels = labels if labels.ndim == 1 else labels.argmax(1)
-    return np.unique(labels, return_inverse=True)[1]
 
 
 def _ellipsoids(X, weight, starts, **covariances):
-    """Log-joint of the Gaussian mixture with the highest likelihood over the starts."""
+    """Labels by the Gaussian mixture with the highest likelihood over the starts."""
     n_clusters = starts[0].max() + 1
     fits = [fit_gaussians(X, weight, one_hot(start, n_clusters), **covariances) for start in starts]
-    return max(fits, key=lambda fit: fit.mean_log_prob).log_joint(X)
+    labels = max(fits, key=lambda fit: fit.mean_log_prob).log_joint(X).argmax(1)
+    return np.unique(labels, return_inverse=True)[1]
 
 
 def _whiten(X, weight, labels):

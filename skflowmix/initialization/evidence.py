@@ -5,14 +5,16 @@ allows. A partition into clusters :math:`c` then has a density :math:`p(x) = \su
 for it: that this density explains the rows with few parameters, that by this density rows belong to the cluster
 they were given beyond doubt, and that mutual neighbours are in the same cluster,
 
-.. math:: -2 \overline{\log p(x)} / D + P \log n / (n D) + \overline{\log p(x) - \log p(x, c(x))} + 2 m.
+.. math:: -2 \overline{\log p(x)} / D + P \log n / (n D) + \overline{\log p(x) - \log p(x, c(x))} + \arcsin \sqrt m.
 
 The second mean is what the integrated completed likelihood (Biernacki, Celeux and Govaert, 2000) adds to BIC: a
 partition that cuts through a cluster pays by doubt for every row along the cut. The mixing m says the same without a
 model: how many neighbours are in two clusters, as a share of what chance would give (one less the assortativity of
 Newman, 2003, Mixing patterns in networks, Physical Review E 67, 026126). Where a few Gaussians describe a cluster
-badly, two halves of it with twice as many can seem better; neighbours know that they are not. Other weights of both
-were tried (docs/benchmarks.md). A density needs no borders, and pays for none.
+badly, two halves of it with twice as many can seem better; neighbours know that they are not. The share counts as an
+angle, the scale on which shares are equally uncertain everywhere (Bartlett, 1947, The use of transformations,
+Biometrics 3): between no borders and few there is more than between many and some more. Other weights of both were
+tried (docs/benchmarks.md). A density needs no borders, and pays for none.
 """
 
 import numpy as np
@@ -24,7 +26,6 @@ from .seeds import kmeans
 
 _MAX_PARTS = 8
 _N_NEIGHBORS = 10
-_MIXING_PRICE = 2.0
 
 
 def partition_cost(X, labels, weight, edges, random_state, *, known=None):
@@ -66,7 +67,7 @@ def partition_cost(X, labels, weight, edges, random_state, *, known=None):
     if edges is None:
         return bic / d
     doubt = np.average(log_prob - log_joint[np.arange(n), labels], weights=weight)
-    return bic / d + doubt + _MIXING_PRICE * mixing(labels, weight, edges)
+    return bic / d + doubt + np.arcsin(np.sqrt(min(mixing(labels, weight, edges), 1.0)))
 
 
 def mutual_neighbors(X):
@@ -104,19 +105,20 @@ def mixing(labels, weight, edges):
 def describe(X, weight, random_state, *, max_parts=_MAX_PARTS):
     """The Gaussian mixture of some rows with the lowest BIC, and its number of parameters.
 
-    Every size up to eight is tried, and then each by a fifth larger: BIC of a ring with few parts is no guide to
-    that with many.
+    Covariances are free or diagonal, whichever is better: of many features most may have nothing to do with each
+    other. Every size up to eight is tried, and then each by a fifth larger: BIC of a ring with few parts is no guide
+    to that with many.
     """
     n, d = X.shape
-    diagonal = n <= 2 * d
-    n_each = 2 * d if diagonal else d + d * (d + 1) // 2
+    n_in_covariance = {False: d * (d + 1) // 2} if d == 1 else {False: d * (d + 1) // 2, True: d}
     best, lowest, n_parts = None, np.inf, 1
     while n_parts <= max_parts and (n_parts == 1 or n >= 2.5 * n_parts * (d + 1)):
         start = kmeans(X, n_parts, weight, random_state, n_init=1)
-        fit = fit_gaussians(X, weight, start, diagonal=diagonal, reg_covar=1e-3, max_iter=30, tol=1e-2)
-        n_parameters = n_parts * (n_each + 1) - 1
-        bic = -2 * fit.mean_log_prob * weight.sum() + n_parameters * np.log(n)
-        if best is None or bic < lowest:
-            best, lowest = (fit, n_parameters), bic
+        for diagonal, n_own in n_in_covariance.items():
+            fit = fit_gaussians(X, weight, start, diagonal=diagonal, reg_covar=1e-3, max_iter=30, tol=1e-2)
+            n_parameters = n_parts * (1 + d + n_own) - 1
+            bic = -2 * fit.mean_log_prob * weight.sum() + n_parameters * np.log(n)
+            if best is None or bic < lowest:
+                best, lowest = (fit, n_parameters), bic
         n_parts = max(n_parts + 1, round(1.2 * n_parts))
     return best

@@ -23,7 +23,6 @@ from .automatic import candidates, carry, followers, reduce_features, sample_row
 from .evidence import describe
 from .reachability import spanning_tree
 from .seeds import one_hot
-from .spectral import cut
 from .valleys import N_NEIGHBORS, SHALLOW, border_depths, neighbor_edges
 
 _MAX_ROWS = 3000
@@ -79,6 +78,6 @@ def _scored_partitions(X, weight, max_components, random_state):
     sparsity = np.maximum(-density.log_prob(X)[edges].min(1), -density.log_prob(X[edges].mean(1)))
     tree, following = spanning_tree(X[viewed]), followers(X, viewed)
     for n_clusters in range(2, largest + 1):
-        for labels in candidates(X[viewed], n_clusters, viewed_weight, tree, cut, random_state):
+        for labels in candidates(X[viewed], n_clusters, viewed_weight, tree, random_state, least_gap=0):
             labels = carry(labels, following)
             yield float((border_depths(labels, edges, sparsity) - SHALLOW).sum()), labels

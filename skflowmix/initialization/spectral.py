@@ -20,30 +20,29 @@ def spectral(X, n_components, weight, random_state):
     Perona, 2004, Self-tuning spectral clustering), the embedding's rows are brought to the unit sphere (Ng,
     Jordan and Weiss, 2001). Rows of any weight count alike.
     """
-    return one_hot(cut(X, n_components, random_state), n_components)
+    labels, _ = cut(X, n_components, random_state)
+    return one_hot(labels, n_components)
 
 
 def cut(X, n_components, random_state):
-    """Labels as by `spectral`, int ndarray of shape (N,)."""
-    if n_components >= len(X) - 1:
-        return np.minimum(np.arange(len(X)), n_components - 1)
-    embedding, _ = _embedding(_affinities(X), n_components, random_state)
-    return _clusters(embedding, random_state)
-
-
-def clear_cut(X, n_components, random_state):
-    """Labels as by `spectral`, or None where the graph does not determine them.
+    """A normalised cut, and how well the graph determines it.
 
     The space of the leading K eigenvectors is only as stable as the gap after their eigenvalues is wide (Davis and
-    Kahan, 1970; von Luxburg, 2007, A tutorial on spectral clustering, arXiv:0711.0189). Here the gap has to be wider
-    than what is below it: the Laplacian's next eigenvalue has to be more than twice the K-th. In a graph without such
-    a gap a normalised cut divides what is large, wherever that is cheapest.
+    Kahan, 1970; von Luxburg, 2007, A tutorial on spectral clustering, arXiv:0711.0189). In a graph without a gap a
+    normalised cut divides what is large, wherever that is cheapest.
+
+    Returns
+    -------
+    labels : int ndarray of shape (N,)
+        As by `spectral`.
+    gap : float
+        The Laplacian's eigenvalue after the K-th, as a multiple of the K-th.
     """
     if n_components >= len(X) - 1:
-        return None
+        return np.minimum(np.arange(len(X)), n_components - 1), 0.0
     embedding, eigenvalues = _embedding(_affinities(X), n_components, random_state)
     last, following = np.maximum(eigenvalues[-2:], _NOUGHT)
-    return _clusters(embedding, random_state) if following > 2 * last else None
+    return _clusters(embedding, random_state), following / last
 
 
 def _clusters(embedding, random_state):
