@@ -16,7 +16,7 @@ from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.initialization import INITIALIZERS, gaussian, one_hot, soft
 from skflowmix.initialization.automatic import choose_partition, most_typical, partition_of_some
-from skflowmix.initialization.evidence import mixing, mutual_neighbors, partition_cost
+from skflowmix.initialization.evidence import describe, mixing, mutual_neighbors, partition_cost
 from skflowmix.initialization.reachability import spanning_tree
 from skflowmix.initialization.spectral import cut
 from skflowmix.mixture import FlowMixture
@@ -302,12 +302,22 @@ def test_a_disc_in_a_ring_is_not_halved_with_it():
 
 
 def test_features_that_have_nothing_to_do_with_the_clusters():
-    """A cluster of fifty rows does not determine 276 covariances, which cost it more than they tell."""
+    """Each cluster would have to pay for 253 covariances, which tell nothing."""
     rng = np.random.RandomState(3)
     X, labels = make_blobs(800, centers=3, random_state=rng)
     X = np.column_stack([X / X.std(0), rng.standard_normal((800, 20))])
     start = INITIALIZERS["auto"](X, 3, np.ones(800), rng).argmax(1)
     assert adjusted_rand_score(labels, start) > 0.95
+
+
+@pytest.mark.parametrize(("n_rows", "is_diagonal"), [(10, True), (200, False)])
+def test_covariances_that_the_rows_do_not_determine_are_not_free(n_rows, is_diagonal):
+    """Ten rows of twenty features lie in a plane of nine dimensions, where a free covariance explains them too well."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((n_rows, 1)) + 0.1 * rng.standard_normal((n_rows, 20))
+    fit, _ = describe(X, np.ones(n_rows), 0)
+    off_diagonal = fit.choleskys * (1 - np.eye(20))
+    assert (not off_diagonal.any()) == is_diagonal
 
 
 def test_flat_clusters_side_by_side_that_balls_do_not_find():

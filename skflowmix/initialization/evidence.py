@@ -105,12 +105,12 @@ def mixing(labels, weight, edges):
 def describe(X, weight, random_state, *, max_parts=_MAX_PARTS):
     """The Gaussian mixture of some rows with the lowest BIC, and its number of parameters.
 
-    Covariances are free or diagonal, whichever is better: of many features most may have nothing to do with each
-    other. Every size up to eight is tried, and then each by a fifth larger: BIC of a ring with few parts is no guide
-    to that with many.
+    Covariances are diagonal or, of more than 2 D rows, free, whichever is better: of many features most may have
+    nothing to do with each other. Every size up to eight is tried, and then each by a fifth larger: BIC of a ring with
+    few parts is no guide to that with many.
     """
     n, d = X.shape
-    n_in_covariance = {False: d * (d + 1) // 2} if d == 1 else {False: d * (d + 1) // 2, True: d}
+    n_in_covariance = {True: d} | ({False: d * (d + 1) // 2} if n > 2 * d > 2 else {})
     best, lowest, n_parts = None, np.inf, 1
     while n_parts <= max_parts and (n_parts == 1 or n >= 2.5 * n_parts * (d + 1)):
         start = kmeans(X, n_parts, weight, random_state, n_init=1)
