@@ -164,15 +164,16 @@ def candidates(X, n_clusters, weight, edges, random_state, *, least_gap=_CLEAR_G
     """
     models = [KMeans(n_clusters, n_init=1, random_state=random_state).fit(X, sample_weight=weight) for _ in range(3)]
     balls = [model.labels_ for model in sorted(models, key=lambda model: model.inertia_)]
-    tied = _attempt(_ellipsoids, X, weight, balls, tied=True)
-    round_clusters = _whiten(X, weight, balls[0] if tied is None else tied)
+    tied = _attempt(_ellipsoids, X, weight, balls, tied=True) or []
+    round_clusters = _whiten(X, weight, _most_likely(X, tied) if tied else balls[0])
     cuts = [_attempt(cut, coordinates, n_clusters, random_state) for coordinates in (X, round_clusters)]
     cuts = [found for found in cuts if found is not None and len(np.unique(found[0])) == n_clusters]
+    tied += _attempt(_ellipsoids, X, weight, [labels for labels, _ in cuts], tied=True) or []
+    shrunk = _attempt(_ellipsoids, X, weight, balls, n_pseudo_rows=X.shape[1] + 1)
+    free = _attempt(_ellipsoids, X, weight, balls)
     views = [
         balls[0],
-        _attempt(_ellipsoids, X, weight, balls + [labels for labels, _ in cuts], tied=True),
-        _attempt(_ellipsoids, X, weight, balls, n_pseudo_rows=X.shape[1] + 1),
-        _attempt(_ellipsoids, X, weight, balls),
+        *(_most_likely(X, fits) for fits in (tied, shrunk, free) if fits),
         *(labels for labels, gap in cuts if gap > least_gap),
         *(_attempt(reachability_cut, edges, n_clusters, weight, fraction) for fraction in _SIZE_FRACTIONS),
     ]
@@ -188,9 +189,12 @@ def _attempt(view, *args, **kwargs):
 
 
 def _ellipsoids(X, weight, starts, **covariances):
-    """Labels by the Gaussian mixture with the highest likelihood over the starts."""
-    n_clusters = starts[0].max() + 1
-    fits = [fit_gaussians(X, weight, one_hot(start, n_clusters), **covariances) for start in starts]
+    """A Gaussian mixture from each start."""
+    return [fit_gaussians(X, weight, one_hot(start, start.max() + 1), **covariances) for start in starts]
+
+
+def _most_likely(X, fits):
+    """Labels by the Gaussian mixture with the highest likelihood."""
     labels = max(fits, key=lambda fit: fit.mean_log_prob).log_joint(X).argmax(1)
     return np.unique(labels, return_inverse=True)[1]
 

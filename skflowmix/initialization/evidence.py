@@ -110,13 +110,13 @@ def describe(X, weight, random_state, *, max_parts=_MAX_PARTS):
     few parts is no guide to that with many.
     """
     n, d = X.shape
-    n_in_covariance = {True: d} | ({False: d * (d + 1) // 2} if n > 2 * d > 2 else {})
+    diagonal_or_free = [True, False] if n > 2 * d > 2 else [True]
     best, lowest, n_parts = None, np.inf, 1
     while n_parts <= max_parts and (n_parts == 1 or n >= 2.5 * n_parts * (d + 1)):
         start = kmeans(X, n_parts, weight, random_state, n_init=1)
-        for diagonal, n_own in n_in_covariance.items():
+        for diagonal in diagonal_or_free:
             fit = fit_gaussians(X, weight, start, diagonal=diagonal, reg_covar=1e-3, max_iter=30, tol=1e-2)
-            n_parameters = n_parts * (1 + d + n_own) - 1
+            n_parameters = n_parts * (1 + d + (d if diagonal else d * (d + 1) // 2)) - 1
             bic = -2 * fit.mean_log_prob * weight.sum() + n_parameters * np.log(n)
             if best is None or bic < lowest:
                 best, lowest = (fit, n_parameters), bic
