@@ -11,13 +11,21 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
+from sklearn.preprocessing import StandardScaler
 
 from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.initialization import INITIALIZERS, gaussian, one_hot, soft
-from skflowmix.initialization.automatic import choose_partition, most_typical, partition_of_some
+from skflowmix.initialization.automatic import (
+    candidates,
+    choose_partition,
+    most_typical,
+    partition_of_some,
+    reduce_features,
+)
 from skflowmix.initialization.evidence import describe, mixing, mutual_neighbors, partition_cost
 from skflowmix.initialization.reachability import spanning_tree
+from skflowmix.initialization.rounding import Rounded
 from skflowmix.initialization.spectral import cut
 from skflowmix.mixture import FlowMixture
 
@@ -235,9 +243,10 @@ def test_no_cut_that_the_graph_does_not_determine():
 @pytest.mark.parametrize("n_stray", [2, 6])
 def test_a_few_stray_rows_are_no_cluster(n_stray):
     X, labels = make_blobs(200, centers=[(-1.2, 0), (1.2, 0)], random_state=0)
-    X = np.vstack([X, [(0, 9)] * n_stray + np.random.RandomState(0).normal(0, 0.1, (n_stray, 2))])
+    rng = np.random.RandomState(0)
+    X = np.vstack([X, [(0, 9)] * n_stray + rng.normal(0, 0.1, (n_stray, 2))])
     blobs, stray = np.append(labels, [0] * n_stray), np.repeat([0, 1], [200, n_stray])
-    chosen = choose_partition(X, [stray, blobs], np.ones(len(X)), np.random.RandomState(0))
+    chosen = choose_partition(Rounded.of(X, rng), [stray, blobs], np.ones(len(X)), rng)
     assert chosen == (1 if n_stray <= X.shape[1] else 0)
 
 
@@ -288,7 +297,7 @@ def test_a_ring_in_a_background_is_not_halved():
     background = rng.uniform(-4, 4, (50, 2))
     X, outer = np.vstack([rings, background]), np.append(outer, np.linalg.norm(background, axis=1) > 2)
     halves = (X[:, 0] > 0).astype(int)
-    assert choose_partition(X, [halves, outer], np.ones(len(X)), np.random.RandomState(0)) == 1
+    assert choose_partition(Rounded.of(X, rng), [halves, outer], np.ones(len(X)), rng) == 1
 
 
 def test_a_disc_in_a_ring_is_not_halved_with_it():
@@ -315,7 +324,7 @@ def test_covariances_that_the_rows_do_not_determine_are_not_free(n_rows, is_diag
     """Ten rows of twenty features lie in a plane of nine dimensions, where a free covariance explains them too well."""
     rng = np.random.RandomState(0)
     X = rng.standard_normal((n_rows, 1)) + 0.1 * rng.standard_normal((n_rows, 20))
-    fit, _ = describe(X, np.ones(n_rows), 0)
+    fit, _ = describe(X, np.ones(n_rows), np.zeros(20), 0)
     off_diagonal = fit.choleskys * (1 - np.eye(20))
     assert (not off_diagonal.any()) == is_diagonal
 
@@ -330,14 +339,63 @@ def test_flat_clusters_side_by_side_that_balls_do_not_find():
     assert adjusted_rand_score(side, labels) > 0.95
 
 
+@pytest.mark.parametrize("step", [1.0, 0.25, 2.0])
+def test_rounding_has_the_variance_of_what_it_takes_away(step):
+    rng = np.random.RandomState(0)
+    exact = rng.standard_normal((20_000, 3)) * [1, 1, 0]
+    X = exact.copy()
+    X[:, 0] = step * np.round(exact[:, 0] / step)
+    recorded, lost = Rounded.of(X, rng), exact - X
+    np.testing.assert_allclose(recorded.variance, np.mean(lost**2, axis=0), rtol=0.05, atol=1e-8)
+    np.testing.assert_allclose((recorded.spread - X).var(0), np.mean(lost**2, axis=0), rtol=0.05, atol=1e-8)
+    assert np.abs(recorded.spread - X)[:, 0].max() < step / 2
+
+
+def test_rounding_of_principal_components():
+    """Of 70 features half are counts; components know how uncertain these are."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((2000, 70))
+    X[:, ::2] = X[:, ::2].round()
+    reduced = reduce_features(X, rng)
+    assert reduced.values.shape == reduced.spread.shape == (2000, 64)
+    np.testing.assert_allclose((reduced.spread - reduced.values).var(0), reduced.variance, rtol=0.2)
+
+
+def test_columns_of_yes_and_no_are_no_clusters():
+    """Rows with one answer in common have no density that means anything, and no neighbours with another answer."""
+    rng = np.random.RandomState(0)
+    X, labels = make_blobs(400, centers=[(-3, 0), (3, 0)], random_state=rng)
+    X = StandardScaler().fit_transform(np.column_stack([X, rng.randint(2, size=(400, 2))]))
+    start = INITIALIZERS["auto"](X, 2, np.ones(400), rng).argmax(1)
+    assert adjusted_rand_score(labels, start) > 0.95
+
+
+def test_counts_have_no_parts():
+    rng = np.random.RandomState(0)
+    recorded = Rounded.of(rng.standard_normal((1000, 2)).round(), rng)
+    fits = [describe(recorded.values, np.ones(1000), rounding, 0)[0] for rounding in (recorded.variance, np.zeros(2))]
+    assert len(fits[0].means) == 1 < len(fits[1].means)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_ellipsoids_drawn_to_their_mean_start_from_cuts_too(seed):
+    """A ball in a shell whose hole it fills: balls halve both, and the cut that is near them has no gap."""
+    rng = np.random.RandomState(seed)
+    direction = rng.standard_normal((400, 3))
+    shell = rng.normal(45, 5, (400, 1)) * direction / np.linalg.norm(direction, axis=1, keepdims=True)
+    X = StandardScaler().fit_transform(np.vstack([rng.normal(0, 10, (400, 3)), shell]))
+    found = candidates(Rounded.of(X, rng), 2, np.ones(800), spanning_tree(X), rng)
+    assert max(adjusted_rand_score(np.repeat([0, 1], 400), labels) for labels in found) > 0.4
+
+
 def test_clusters_that_are_known_cost_what_new_ones_do():
     X = np.random.RandomState(0).standard_normal((60, 2))
-    weight = np.ones(60)
+    weight, rounding = np.ones(60), np.zeros(2)
     right, upper = (X > 0).T.astype(int)
     edges, known = mutual_neighbors(X), {}
     for labels in (right, upper, right * (1 + upper), right):
-        alone = partition_cost(X, labels, weight, edges, 0)
-        assert partition_cost(X, labels, weight, edges, 0, known=known) == alone
+        alone = partition_cost(X, labels, weight, rounding, edges, 0)
+        assert partition_cost(X, labels, weight, rounding, edges, 0, known=known) == alone
     assert len(known) == 6, "four halves, and two quarters"
 
 

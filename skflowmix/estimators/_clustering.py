@@ -5,6 +5,7 @@ import torch
 from sklearn.base import ClusterMixin
 
 from ..initialization.automatic import MAX_ROWS, choose_partition
+from ..initialization.rounding import Rounded
 from ._base import FlowMixtureBase
 from ._documentation import with_shared_documentation
 
@@ -83,7 +84,7 @@ class FlowMixtureClustering(ClusterMixin, FlowMixtureBase):
         x = judged.x.to(states.logits.device)
         X, weight = judged.x.double().cpu().numpy(), judged.weight.double().cpu().numpy()
         labels = [states.restart(i).log_resp(x).argmax(1).cpu().numpy() for i in range(states.n_restarts)]
-        return choose_partition(X, labels, weight, random_state)
+        return choose_partition(Rounded.of(X, random_state), labels, weight, random_state)
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """Fit the mixture; the component of each row. Parameters as in `fit`."""

@@ -7,6 +7,7 @@ and free), a ball (k-means).
 """
 
 import warnings
+from functools import partial
 
 import numpy as np
 from scipy.sparse import identity
@@ -19,6 +20,7 @@ from ..threads import one_thread
 from .evidence import mutual_neighbors, partition_cost
 from .gaussian import fit_gaussians
 from .reachability import reachability_cut, spanning_tree
+from .rounding import Rounded
 from .seeds import one_hot
 from .spectral import cut
 
@@ -28,6 +30,7 @@ _MAX_FEATURES = 64
 _N_NEIGHBORS = 5
 _SIZE_FRACTIONS = (0.5, 0.25, 0.1)
 _CLEAR_GAP = 2.0
+_REG_COVAR = 1e-5
 
 
 def automatic(X, n_components, weight, random_state):
@@ -62,8 +65,8 @@ def partition_of_some(X, n_components, weight, random_state, *, max_rows, border
     weight : ndarray of shape (n,)
     """
     rows, weight = sample_rows(weight, max(max_rows, 10 * n_components), random_state)
-    X = reduce_features(X[rows], random_state)
-    return _best_partition(X, n_components, weight, random_state, borders), rows, weight
+    recorded = reduce_features(X[rows], random_state)
+    return _best_partition(recorded, n_components, weight, random_state, borders), rows, weight
 
 
 def sample_rows(weight, size, random_state):
@@ -89,25 +92,26 @@ def carry(labels, following):
 
 
 def reduce_features(X, random_state):
-    """Leading principal components of wide data."""
-    n_components = min(_MAX_FEATURES, len(X))
+    """Rows with what is known of their rounding; of wide data the leading principal components."""
+    n_components, recorded = min(_MAX_FEATURES, len(X)), Rounded.of(X, random_state)
     if X.shape[1] <= n_components:
-        return X
-    return PCA(n_components, svd_solver="randomized", random_state=random_state).fit_transform(X)
+        return recorded
+    pca = PCA(n_components, svd_solver="randomized", random_state=random_state).fit(X)
+    return recorded.projected(pca.components_.T)
 
 
 @one_thread()
-def _best_partition(X, n_clusters, weight, random_state, borders):
-    if len(X) <= n_clusters + 1:
-        return np.minimum(np.arange(len(X)), n_clusters - 1)
+def _best_partition(recorded, n_clusters, weight, random_state, borders):
+    if len(recorded) <= n_clusters + 1:
+        return np.minimum(np.arange(len(recorded)), n_clusters - 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
-        found = candidates(X, n_clusters, weight, spanning_tree(X), random_state)
-    return found[choose_partition(X, found, weight, random_state, borders=borders)]
+        found = candidates(recorded, n_clusters, weight, spanning_tree(recorded.spread), random_state)
+    return found[choose_partition(recorded, found, weight, random_state, borders=borders)]
 
 
 @one_thread()
-def choose_partition(X, partitions, weight, random_state, *, borders=True):
+def choose_partition(recorded, partitions, weight, random_state, *, borders=True):
     """Index of the partition with the most clusters, and among several of those the best evidence.
 
     A cluster that has no more rows than there are features fills no volume, as two stray rows would not in a plane,
@@ -115,7 +119,7 @@ def choose_partition(X, partitions, weight, random_state, *, borders=True):
 
     Parameters
     ----------
-    X : ndarray of shape (N, D)
+    recorded : Rounded
     partitions : list of int ndarray of shape (N,)
     weight : ndarray of shape (N,)
     random_state : RandomState
@@ -126,33 +130,37 @@ def choose_partition(X, partitions, weight, random_state, *, borders=True):
     -------
     int
     """
-    seed = random_state.randint(np.iinfo(np.int32).max)
+    X, seed = recorded.values, random_state.randint(np.iinfo(np.int32).max)
     partitions = [np.unique(labels, return_inverse=True)[1] for labels in partitions]
     sizes = [np.bincount(labels) for labels in partitions]
     n_clusters = [((own > X.shape[1]).sum(), len(own)) for own in sizes]
     costs = np.full(len(partitions), np.inf)
-    edges = mutual_neighbors(X) if borders else None
+    edges = mutual_neighbors(recorded.spread) if borders else None
     known: dict = {}
+    weight = weight / weight.mean()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fits of degenerate clusters are judged like the others
         for i in [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]:
-            costs[i] = partition_cost(X, partitions[i], weight / weight.mean(), edges, seed, known=known)
+            costs[i] = partition_cost(
+                X, partitions[i], weight / weight.mean(), recorded.variance, edges, seed, known=known
+            )
     return int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
 
 
-def candidates(X, n_clusters, weight, edges, random_state, *, least_gap=_CLEAR_GAP):
+def candidates(recorded, n_clusters, weight, edges, random_state, *, least_gap=_CLEAR_GAP):
     """Partitions into exactly so many clusters.
 
-    Ellipsoids with tied covariances start from the cuts of the graph as well, with a gap or without. Only their
-    likelihood is bounded (Day, 1969, Biometrika 56), so that more starts do not find more spurious maxima of it.
+    Ellipsoids with tied covariances, or with those drawn to their mean, start from the cuts of the graph as well, with
+    a gap or without. Their likelihood is bounded, as that of free covariances is not (Day, 1969, Biometrika 56), so
+    that more starts do not find more spurious maxima of it.
 
     Parameters
     ----------
-    X : ndarray of shape (N, D)
+    recorded : Rounded
     n_clusters : int
     weight : ndarray of shape (N,)
     edges : list of (int, int)
-        Edges of the spanning tree, from the shortest.
+        Edges of the spanning tree of the rows' spread, from the shortest.
     random_state : RandomState
     least_gap : float, default=2.0
         With what gap (`spectral.cut`) a cut of the graph is a partition of its own; 2 is a gap as wide as what is
@@ -162,18 +170,21 @@ def candidates(X, n_clusters, weight, edges, random_state, *, least_gap=_CLEAR_G
     -------
     list of int ndarray of shape (N,)
     """
+    X = recorded.values
     models = [KMeans(n_clusters, n_init=1, random_state=random_state).fit(X, sample_weight=weight) for _ in range(3)]
     balls = [model.labels_ for model in sorted(models, key=lambda model: model.inertia_)]
-    tied = _attempt(_ellipsoids, X, weight, balls, tied=True) or []
-    round_clusters = _whiten(X, weight, _most_likely(X, tied) if tied else balls[0])
-    cuts = [_attempt(cut, coordinates, n_clusters, random_state) for coordinates in (X, round_clusters)]
+    ellipsoids = partial(_ellipsoids, recorded, weight)
+    tied = ellipsoids(balls, tied=True)
+    whitening = _whitening(recorded, weight, _most_likely(X, tied) if tied else balls[0])
+    graphs = recorded.spread, recorded.spread @ whitening
+    cuts = [_attempt(cut, coordinates, n_clusters, random_state) for coordinates in graphs]
     cuts = [found for found in cuts if found is not None and len(np.unique(found[0])) == n_clusters]
-    tied += _attempt(_ellipsoids, X, weight, [labels for labels, _ in cuts], tied=True) or []
-    shrunk = _attempt(_ellipsoids, X, weight, balls, n_pseudo_rows=X.shape[1] + 1)
-    free = _attempt(_ellipsoids, X, weight, balls)
+    pieces = [labels for labels, _ in cuts]
+    tied += ellipsoids(pieces, tied=True)
+    shrunk = ellipsoids([*balls, *pieces], n_pseudo_rows=X.shape[1] + 1)
     views = [
         balls[0],
-        *(_most_likely(X, fits) for fits in (tied, shrunk, free) if fits),
+        *(_most_likely(X, fits) for fits in (tied, shrunk, ellipsoids(balls)) if fits),
         *(labels for labels, gap in cuts if gap > least_gap),
         *(_attempt(reachability_cut, edges, n_clusters, weight, fraction) for fraction in _SIZE_FRACTIONS),
     ]
@@ -188,9 +199,13 @@ def _attempt(view, *args, **kwargs):
         return None
 
 
-def _ellipsoids(X, weight, starts, **covariances):
-    """A Gaussian mixture from each start."""
-    return [fit_gaussians(X, weight, one_hot(start, start.max() + 1), **covariances) for start in starts]
+def _ellipsoids(recorded, weight, starts, **covariances):
+    """A Gaussian mixture from each start that leads to one."""
+    how = {"reg_covar": _REG_COVAR + recorded.variance, **covariances}
+    fits = [
+        _attempt(fit_gaussians, recorded.values, weight, one_hot(start, start.max() + 1), **how) for start in starts
+    ]
+    return [fit for fit in fits if fit is not None]
 
 
 def _most_likely(X, fits):
@@ -199,9 +214,9 @@ def _most_likely(X, fits):
     return np.unique(labels, return_inverse=True)[1]
 
 
-def _whiten(X, weight, labels):
-    """Coordinates in which the average cluster is round."""
-    resp = one_hot(labels, labels.max() + 1) * weight[:, None]
+def _whitening(recorded, weight, labels):
+    """Linear map to coordinates in which the average cluster is round."""
+    X, resp = recorded.values, one_hot(labels, labels.max() + 1) * weight[:, None]
     centred = X - (resp / resp.sum(1, keepdims=True)) @ (resp.T @ X / resp.sum(0)[:, None])
     within = (weight[:, None] * centred).T @ centred / weight.sum()
-    return X @ np.linalg.cholesky(np.linalg.inv(within + 1e-3 * np.eye(X.shape[1])))
+    return np.linalg.cholesky(np.linalg.inv(within + np.diag(1e-3 + recorded.variance)))

@@ -26,9 +26,10 @@ from .seeds import kmeans
 
 _MAX_PARTS = 8
 _N_NEIGHBORS = 10
+_REG_COVAR = 1e-3
 
 
-def partition_cost(X, labels, weight, edges, random_state, *, known=None):
+def partition_cost(X, labels, weight, rounding, edges, random_state, *, known=None):
     """Bayesian information criterion per row and feature plus the prices of doubt and mixing; lower is better.
 
     Parameters
@@ -38,6 +39,8 @@ def partition_cost(X, labels, weight, edges, random_state, *, known=None):
         Every cluster from 0 on has a row.
     weight : ndarray of shape (N,)
         With mean one.
+    rounding : ndarray of shape (D,)
+        Variance of the rounding of each feature.
     edges : int ndarray of shape (E, 2), or None
         Neighbours, as from `mutual_neighbors`; with None neither doubt nor mixing has a price.
     random_state : int
@@ -57,7 +60,7 @@ def partition_cost(X, labels, weight, edges, random_state, *, known=None):
         own = labels == k
         cluster = own.tobytes()
         if cluster not in known:
-            fit, n_own = describe(X[own], weight[own], random_state)
+            fit, n_own = describe(X[own], weight[own], rounding, random_state)
             known[cluster] = fit.log_prob(X), n_own
         log_prob, n_own = known[cluster]
         log_joint[:, k] = log_prob + np.log(weight[own].sum() / n)
@@ -102,7 +105,7 @@ def mixing(labels, weight, edges):
     return parted / (1 - (np.bincount(first, count) ** 2).sum() / count.sum() ** 2) if parted else 0.0
 
 
-def describe(X, weight, random_state, *, max_parts=_MAX_PARTS):
+def describe(X, weight, rounding, random_state, *, max_parts=_MAX_PARTS):
     """The Gaussian mixture of some rows with the lowest BIC, and its number of parameters.
 
     Covariances are diagonal or, of more than 2 D rows, free, whichever is better: of many features most may have
@@ -111,11 +114,11 @@ def describe(X, weight, random_state, *, max_parts=_MAX_PARTS):
     """
     n, d = X.shape
     diagonal_or_free = [True, False] if n > 2 * d > 2 else [True]
-    best, lowest, n_parts = None, np.inf, 1
+    best, lowest, n_parts, reg_covar = None, np.inf, 1, _REG_COVAR + rounding
     while n_parts <= max_parts and (n_parts == 1 or n >= 2.5 * n_parts * (d + 1)):
         start = kmeans(X, n_parts, weight, random_state, n_init=1)
         for diagonal in diagonal_or_free:
-            fit = fit_gaussians(X, weight, start, diagonal=diagonal, reg_covar=1e-3, max_iter=30, tol=1e-2)
+            fit = fit_gaussians(X, weight, start, diagonal=diagonal, reg_covar=reg_covar, max_iter=30, tol=1e-2)
             n_parameters = n_parts * (1 + d + (d if diagonal else d * (d + 1) // 2)) - 1
             bic = -2 * fit.mean_log_prob * weight.sum() + n_parameters * np.log(n)
             if best is None or bic < lowest:

@@ -62,7 +62,8 @@ def fit_gaussians(
         Rows of the pooled covariance that each covariance takes in.
     tied, diagonal : bool, default=False
         Whether all covariances are the pooled one, and whether they are diagonal.
-    reg_covar : float, default=1e-5
+    reg_covar : float or ndarray of shape (D,), default=1e-5
+        What each feature's variances have in addition.
     max_iter : int, default=60
     tol : float, default=1e-3
         Gain in mean log-density below which the iterations end.

@@ -72,12 +72,13 @@ def _scored_partitions(X, weight, max_components, random_state):
     largest = min(max_components, len(viewed) // N_NEIGHBORS)
     if largest < 2:
         return
-    X = reduce_features(X, random_state)
-    density, _ = describe(X, weight, random_state.randint(np.iinfo(np.int32).max), max_parts=_MAX_PARTS)
+    recorded = reduce_features(X, random_state)
+    seed, X = random_state.randint(np.iinfo(np.int32).max), recorded.spread
+    density, _ = describe(recorded.values, weight, recorded.variance, seed, max_parts=_MAX_PARTS)
     edges, _ = neighbor_edges(X)
     sparsity = np.maximum(-density.log_prob(X)[edges].min(1), -density.log_prob(X[edges].mean(1)))
-    tree, following = spanning_tree(X[viewed]), followers(X, viewed)
+    seen, tree, following = recorded.rows(viewed), spanning_tree(X[viewed]), followers(X, viewed)
     for n_clusters in range(2, largest + 1):
-        for labels in candidates(X[viewed], n_clusters, viewed_weight, tree, random_state, least_gap=0):
+        for labels in candidates(seen, n_clusters, viewed_weight, tree, random_state, least_gap=0):
             labels = carry(labels, following)
             yield float((border_depths(labels, edges, sparsity) - SHALLOW).sum()), labels
