@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import make_moons
 
-from skflowmix import FlowMixtureClassifier, FlowMixtureClustering
+from skflowmix import FlowMixtureClassifier, FlowMixtureDensity
 from skflowmix.posterior import PosteriorNetwork
 from skflowmix.training import Objective, Rows, TrainingOptions, assigned_objective, consistency_loss, train
 
@@ -153,7 +153,7 @@ class TestEstimators:
         y = {"none": np.full(80, -1), "some": np.where(np.arange(80) < 10, y, -1), "all": y}[labels]
         cheap = {"flow": "affine", "hidden_layer_sizes": (8,), "max_iter": 20, "device": device, "random_state": 0}
         fits = [
-            FlowMixtureClustering(2, posterior=posterior, consistency_weight=weight, **cheap).fit(X, y)
+            FlowMixtureDensity(2, posterior=posterior, consistency_weight=weight, **cheap).fit(X, y)
             for weight in (0, 10.0)
         ]
         assert all(np.isfinite(fit.score_samples(X)).all() for fit in fits)

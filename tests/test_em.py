@@ -307,7 +307,7 @@ class TestEstimators:
         )
         np.testing.assert_array_equal(one, other)
 
-    @pytest.mark.parametrize("n_calls", [2, 30, 200])
+    @pytest.mark.parametrize("n_calls", [2, 30, 90])
     def test_interrupted_fit_keeps_the_best_state(self, solver, n_calls, device, monkeypatch):
         calls = []
         log_joint = FlowMixture.restart_log_joint

@@ -12,7 +12,7 @@ from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureD
 from skflowmix.bridge import device_of_rows
 from skflowmix.estimators import _fit
 
-N_ROWS, N_FEATURES = 100_000, 8
+N_ROWS, N_FEATURES = 400_000, 8
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
@@ -54,7 +55,7 @@ def test_numbers_of_components_stay(pruned, blobs):
 def test_survives_pickling_and_goes_on(pruned, blobs):
     X, _ = blobs
     other = pickle.loads(pickle.dumps(pruned))
-    np.testing.assert_array_equal(other.score_samples(X), pruned.score_samples(X))
+    np.testing.assert_allclose(other.score_samples(X), pruned.score_samples(X), rtol=1e-12)
     other.set_params(warm_start=True).fit(X)
     assert other.n_components_ == 2
     assert set(other.labels_) == set(np.flatnonzero(pruned.weights_))
@@ -132,12 +133,16 @@ def test_a_merger_that_costs_likelihood_is_refused(device):
 
 @pytest.mark.parametrize("solver", ["gradient", "em"])
 def test_a_dense_prior_draws_the_weights_together(solver, device):
-    """Far apart, the weights that maximise the posterior are (n_k + c - 1) / (N + K (c - 1))."""
+    """Far apart, the weights that maximise the posterior are (n_k + c - 1) / (N + K (c - 1)).
+
+    Of three seeds the median, since the best of a fit's training scores can be one whose noise is small.
+    """
     X, y = make_blobs([150, 50], centers=[[0, 0], [30, 0]], random_state=0)
     parameters = {**GAUSSIANS, "max_iter": 200, "early_stopping": False, "device": device, "init_params": np.eye(2)[y]}
-    model = FlowMixtureDensity(2, weight_concentration_prior=51, solver=solver, **parameters).fit(X)
-    np.testing.assert_allclose(model.weights_, [200 / 300, 100 / 300], atol=5e-3)
-    assert model.n_components_ == 2
+    model = FlowMixtureDensity(2, weight_concentration_prior=51, solver=solver, **parameters)
+    fits = [clone(model).set_params(random_state=seed).fit(X) for seed in range(3)]
+    np.testing.assert_allclose(np.median([fit.weights_ for fit in fits], axis=0), [200 / 300, 100 / 300], atol=5e-3)
+    assert [fit.n_components_ for fit in fits] == [2, 2, 2]
 
 
 @pytest.mark.parametrize(

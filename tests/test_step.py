@@ -212,6 +212,7 @@ def strict_cuda():
 @pytest.mark.parametrize("name", MIXTURES)
 def test_epoch_does_not_wait_for_the_gpu(name, n_epochs_before, strict_cuda):
     run = make_run(MIXTURES[name](), device="cuda", generator=torch.Generator("cuda").manual_seed(0))
+    run.iteration = 1
     for _ in range(n_epochs_before):
         run._epoch()
     assert run.step.is_captured == (True if n_epochs_before == 3 else None)
