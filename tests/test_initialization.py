@@ -361,26 +361,13 @@ def test_rounding_of_principal_components():
     np.testing.assert_allclose((reduced.spread - reduced.values).var(0), reduced.variance, rtol=0.2)
 
 
-@pytest.fixture
-def blobs_with_answers():
-    """Two blobs, with two columns of yes and no that have nothing to do with them, and the blobs' labels."""
+def test_columns_of_yes_and_no_are_no_clusters():
+    """Rows with one answer in common have no density that means anything, and no neighbours with another answer."""
     rng = np.random.RandomState(0)
     X, labels = make_blobs(400, centers=[(-3, 0), (3, 0)], random_state=rng)
-    return StandardScaler().fit_transform(np.column_stack([X, rng.randint(2, size=(400, 2))])), labels
-
-
-def test_columns_of_yes_and_no_are_no_clusters(blobs_with_answers):
-    """Rows with one answer in common have no density that means anything, and no neighbours with another answer."""
-    X, labels = blobs_with_answers
-    start = INITIALIZERS["auto"](X, 2, np.ones(400), np.random.RandomState(0)).argmax(1)
+    X = StandardScaler().fit_transform(np.column_stack([X, rng.randint(2, size=(400, 2))]))
+    start = INITIALIZERS["auto"](X, 2, np.ones(400), rng).argmax(1)
     assert adjusted_rand_score(labels, start) > 0.95
-
-
-def test_a_density_is_one_of_the_answers_as_they_are(blobs_with_answers):
-    X, _ = blobs_with_answers
-    weight, rng = np.ones(400), np.random.RandomState(0)
-    labels, *_ = partition_of_some(X, 2, weight, rng, max_rows=400, borders=False)
-    assert max(adjusted_rand_score(answers, labels) for answers in X[:, 2:].T > 0) == 1
 
 
 def test_counts_have_no_parts():

@@ -57,8 +57,6 @@ def most_typical(X, draws):
 def partition_of_some(X, n_components, weight, random_state, *, max_rows, borders=True):
     """The partition with the best evidence, of at most `max_rows` rows or ten a component.
 
-    Without `borders` it is a start for a density, which is one of the values as they are recorded.
-
     Returns
     -------
     labels : int ndarray of shape (n,)
@@ -68,8 +66,6 @@ def partition_of_some(X, n_components, weight, random_state, *, max_rows, border
     """
     rows, weight = sample_rows(weight, max(max_rows, 10 * n_components), random_state)
     recorded = reduce_features(X[rows], random_state)
-    if not borders:
-        recorded = recorded.taken_literally()
     return _best_partition(recorded, n_components, weight, random_state, borders), rows, weight
 
 

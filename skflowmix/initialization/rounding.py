@@ -43,10 +43,6 @@ class Rounded:
     def __len__(self):
         return len(self.values)
 
-    def taken_literally(self):
-        """The same as if nothing had been rounded, for a density of the recorded values."""
-        return Rounded(self.values, np.zeros_like(self.variance), self.values)
-
     def rows(self, chosen):
         return Rounded(self.values[chosen], self.variance, self.spread[chosen])
 
