@@ -384,7 +384,8 @@ def test_ellipsoids_drawn_to_their_mean_start_from_cuts_too(seed):
     direction = rng.standard_normal((400, 3))
     shell = rng.normal(45, 5, (400, 1)) * direction / np.linalg.norm(direction, axis=1, keepdims=True)
     X = StandardScaler().fit_transform(np.vstack([rng.normal(0, 10, (400, 3)), shell]))
-    found = candidates(Rounded.of(X, rng), 2, np.ones(800), spanning_tree(X), rng)
+    recorded = Rounded.of(X, rng)
+    found = candidates(recorded, 2, np.ones(800), spanning_tree(recorded.spread), rng)
     assert max(adjusted_rand_score(np.repeat([0, 1], 400), labels) for labels in found) > 0.4
 
 

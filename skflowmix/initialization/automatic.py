@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from ..threads import one_thread
 from .evidence import mutual_neighbors, partition_cost
-from .gaussian import fit_gaussians
+from .gaussian import REG_COVAR, fit_gaussians
 from .reachability import reachability_cut, spanning_tree
 from .rounding import Rounded
 from .seeds import one_hot
@@ -30,7 +30,6 @@ _MAX_FEATURES = 64
 _N_NEIGHBORS = 5
 _SIZE_FRACTIONS = (0.5, 0.25, 0.1)
 _CLEAR_GAP = 2.0
-_REG_COVAR = 1e-5
 
 
 def automatic(X, n_components, weight, random_state):
@@ -141,9 +140,7 @@ def choose_partition(recorded, partitions, weight, random_state, *, borders=True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fits of degenerate clusters are judged like the others
         for i in [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]:
-            costs[i] = partition_cost(
-                X, partitions[i], weight / weight.mean(), recorded.variance, edges, seed, known=known
-            )
+            costs[i] = partition_cost(X, partitions[i], weight, recorded.variance, edges, seed, known=known)
     return int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
 
 
@@ -201,7 +198,7 @@ def _attempt(view, *args, **kwargs):
 
 def _ellipsoids(recorded, weight, starts, **covariances):
     """A Gaussian mixture from each start that leads to one."""
-    how = {"reg_covar": _REG_COVAR + recorded.variance, **covariances}
+    how = {"reg_covar": REG_COVAR + recorded.variance, **covariances}
     fits = [
         _attempt(fit_gaussians, recorded.values, weight, one_hot(start, start.max() + 1), **how) for start in starts
     ]

@@ -13,6 +13,8 @@ from scipy.special import softmax
 
 from .seeds import kmeans
 
+REG_COVAR = 1e-5
+
 
 @dataclass(frozen=True)
 class GaussianFit:
@@ -49,7 +51,7 @@ class GaussianFit:
 
 
 def fit_gaussians(
-    X, weight, resp, *, n_pseudo_rows=0.0, tied=False, diagonal=False, reg_covar=1e-5, max_iter=60, tol=1e-3
+    X, weight, resp, *, n_pseudo_rows=0.0, tied=False, diagonal=False, reg_covar=REG_COVAR, max_iter=60, tol=1e-3
 ):
     """Expectation-maximisation from given responsibilities.
 
