@@ -41,10 +41,11 @@ class TestBorderDepths:
 
     def depth(self, labels, sparsity):
         edges = np.column_stack([np.arange(len(labels) - 1), np.arange(1, len(labels))])
-        return border_depths(np.array(labels), edges, np.array(sparsity, dtype=float)).tolist()
+        depths = valleys(np.array(labels), edges, np.array(sparsity, dtype=float))
+        return border_depths(depths, max(labels) + 1).tolist()
 
     def test_one_where_clusters_do_not_touch(self):
-        assert border_depths(np.array([0, 0, 1, 1]), np.array([[0, 1], [2, 3]]), np.arange(2.0)).tolist() == [1, 1]
+        assert border_depths({}, 2).tolist() == [1, 1]
 
     @pytest.mark.parametrize(
         ("sparsity", "chance"),

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 N_NEIGHBORS = 7
-SHALLOW = 0.7  # the first multiple of .05 at which nearly all simulated hills and plains stay whole; docs/benchmarks.md
+SHALLOW = 0.7  # the first multiple of .05 at which nearly all simulated hills and plains stay whole
 
 
 def neighbor_edges(X, n_neighbors=N_NEIGHBORS):
@@ -60,23 +60,22 @@ def valleys(labels, edges, sparsity):
     return depths
 
 
-def border_depths(labels, edges, sparsity):
+def border_depths(depths, n_clusters):
     """Depth of each cluster's shallowest border.
 
     Parameters
     ----------
-    labels : int ndarray of shape (N,)
-        From 0 to K - 1.
-    edges, sparsity : ndarrays
-        As in `valleys`.
+    depths : dict of (int, int) to float
+        Of pairs of clusters that touch.
+    n_clusters : int
 
     Returns
     -------
-    ndarray of shape (K,)
-        1 for a cluster whose rows are no neighbours of others'.
+    ndarray of shape (n_clusters,)
+        1 for a cluster that touches none.
     """
-    shallowest = np.ones(labels.max() + 1)
-    for pair, depth in valleys(labels, edges, sparsity).items():
+    shallowest = np.ones(n_clusters)
+    for pair, depth in depths.items():
         shallowest[list(pair)] = np.minimum(shallowest[list(pair)], depth)
     return shallowest
 
