@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -95,6 +95,7 @@ def test_inverse_stays_in_the_bin(dtype, data):
 
 
 @given(raw=raw_parameters(np.float64))
+@example(raw=np.array([40.5, -5, -5, 23, -5, -5, -5, -5, -5, -5, -5, 2, *[-5] * 11], dtype=float))
 @settings(deadline=None, max_examples=40)
 def test_round_trip_is_as_exact_as_the_slope_allows(raw):
     spline = SplineMap()
@@ -105,8 +106,10 @@ def test_round_trip_is_as_exact_as_the_slope_allows(raw):
     assert ((again - x).abs() <= rounding * (1 + (-log_slope).exp())).all()
     onto, back = spline.inverse(x, parameters)
     assert ((spline.forward(onto, parameters)[0] - x).abs() <= rounding * (1 + (-back).exp())).all()
-    gentle = (log_slope.abs() < 3) & (log_slope_back.abs() < 3)
-    torch.testing.assert_close(log_slope_back[gentle], -log_slope[gentle], rtol=0, atol=1e-8)
+    # In a narrow bin the slope differs between places that differ by rounding, so it is compared at one place.
+    log_slope_there = spline.forward(again, parameters)[1]
+    gentle = (log_slope_there.abs() < 3) & (log_slope_back.abs() < 3)
+    torch.testing.assert_close(log_slope_back[gentle], -log_slope_there[gentle], rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
