@@ -35,10 +35,10 @@ def shapes():
     }
 
 
-def chosen(X, weight=None, seed=0, max_components=7):
+def chosen(X, weight=None, seed=0, min_tried=7):
     X = StandardScaler().fit_transform(X)
     weight = np.ones(len(X)) if weight is None else weight
-    return choose_n_components(X, weight, np.random.RandomState(seed), max_components=max_components)
+    return choose_n_components(X, weight, np.random.RandomState(seed), min_tried=min_tried)
 
 
 @pytest.mark.parametrize("name", shapes())
@@ -60,10 +60,13 @@ def test_same_seed_gives_the_same_answer_and_leaves_the_global_generator_alone()
     assert str(np.random.get_state()) == before  # noqa: NPY002
 
 
-def test_no_more_than_allowed():
-    X, _ = shapes()["three blobs"]
-    assert chosen(X, max_components=2)[1] <= 2
-    assert chosen(X, max_components=1)[1:] == (1, {1: 0.2})
+def test_tries_numbers_up_to_twice_the_best_one():
+    X, wing = shapes()["pinwheel"]
+    resp, n_components, scores = chosen(X, min_tried=3)
+    assert adjusted_rand_score(wing, resp.argmax(1)) > 0.97
+    assert list(scores) == list(range(1, 2 * n_components + 1))
+    X, _ = shapes()["one blob"]
+    assert list(chosen(X, min_tried=3)[2]) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 13, 30])
@@ -75,7 +78,7 @@ def test_few_rows(n_rows):
 
 def test_rows_of_next_to_no_weight_are_not_in_the_sample():
     X, labels = make_blobs(2400, centers=[(-5, 0), (5, 0)], random_state=0)
-    assert chosen(X, weight=np.where(labels == 1, 1e-9, 1.0), max_components=3)[1] == 1
+    assert chosen(X, weight=np.where(labels == 1, 1e-9, 1.0), min_tried=3)[1] == 1
 
 
 @pytest.fixture(scope="module")

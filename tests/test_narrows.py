@@ -52,10 +52,11 @@ class TestNarrows:
         typical = (5 * 3 * 15 + 45 * 5) / 60
         assert share((column > 9).astype(int), edges, weight) == {(0, 1): pytest.approx(typical / (typical + 15))}
 
-    def test_rows_that_no_path_leads_to_are_far_away(self):
-        labels = np.array([0, 0, 0, 1, 1, 1])
-        edges = np.array([[0, 1], [1, 2], [2, 3]])
-        assert share(labels, edges) == {(0, 1): 0.5}
+    def test_rows_that_no_path_leads_to_count_as_those_of_the_largest_layer(self):
+        edges = np.array([[0, 1], *([0, i] for i in range(2, 10)), *([1, i] for i in range(10, 13))])
+        labels = np.repeat([0, 1, 0, 1], [1, 1, 8, 4])
+        typical = (1 + 3 * 3 + 3) / 5
+        assert share(labels, edges) == {(0, 1): pytest.approx(typical / (typical + 1))}
 
     def test_clusters_that_do_not_touch_have_no_entry(self):
         assert share(np.array([0, 0, 1, 1]), np.array([[0, 1], [2, 3]])) == {}

@@ -11,12 +11,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..initialization.valleys import SHALLOW, neighbor_edges, valleys
+from ..initialization.valleys import neighbor_edges, valleys
 from ..mixture import FlowMixture
 from ..training import assigned_objective, train
 
 _MAX_ROWS = 10_000
 _N_NEIGHBORS = 15
+_SHALLOW = 0.7  # cuts through a wing of a pinwheel are at most .59 deep, valleys between wings at least .87
 
 
 def prune(mixture, rows, validation, options, *, make_flows, concentration, component_class, random_state, **how):
@@ -81,7 +82,7 @@ def _cut_up_clusters(mixture, rows, component_class, random_state):
         shallow = {
             pair: depth
             for pair, depth in valleys(labels, edges, sparsity).items()
-            if depth < SHALLOW and len({component_class[groups[k][0]] for k in pair} - {-1}) < 2
+            if depth < _SHALLOW and len({component_class[groups[k][0]] for k in pair} - {-1}) < 2
         }
         if not shallow:
             return [group for group in groups.values() if len(group) > 1]

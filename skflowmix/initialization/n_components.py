@@ -11,7 +11,7 @@ the highest
 .. math:: \sum_k (\text{depth}_k - .55)
 
 says how many clusters there are; it is one where none has more than .2. The views look for borders among sparse rows,
-and find some in a plain: these two numbers are such that nine of ten simulated hills and plains stay whole
+and find some in a plain: these two numbers are such that nearly nine of ten simulated hills and plains stay whole
 (docs/benchmarks.md).
 
 The density is the mean of several Gaussian mixtures, each of another draw of the rows (Breiman, 1996, Bagging
@@ -34,13 +34,12 @@ from .valleys import N_NEIGHBORS, border_depths, neighbor_edges, valleys
 _MAX_ROWS = 3000
 _MAX_VIEWED = 1000
 _N_DENSITIES, _DRAWN, _MAX_PARTS = 8, 0.632, 60
-_TRIED = 20
 _SHALLOW = 0.55
 _ONE_CLUSTER = 0.2
 
 
 @one_thread()
-def choose_n_components(X, weight, random_state, *, max_components=None):
+def choose_n_components(X, weight, random_state, *, min_tried=20):
     """The number of clusters, and the partition that shows it.
 
     Parameters
@@ -49,8 +48,8 @@ def choose_n_components(X, weight, random_state, *, max_components=None):
         Distinct, standardised rows.
     weight : ndarray of shape (N,)
     random_state : RandomState
-    max_components : int, default=None
-        None goes up to 20, or to twice the best number so far if that is more.
+    min_tried : int, default=20
+        Numbers up to this one are tried, and on up to twice the best one so far.
 
     Returns
     -------
@@ -63,20 +62,20 @@ def choose_n_components(X, weight, random_state, *, max_components=None):
     rows, weight = sample_rows(weight, _MAX_ROWS, random_state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
-        best, scores = _search(X[rows], weight, random_state, max_components)
+        best, scores = _search(X[rows], weight, random_state, min_tried)
     n_components = int(best.max()) + 1
     return one_hot(carry(best, followers(X, rows)), n_components), n_components, scores
 
 
-def _search(X, weight, random_state, max_components):
+def _search(X, weight, random_state, min_tried):
     """The labels with the highest score, and the scores."""
     best, scores = np.zeros(len(X), dtype=int), {1: _ONE_CLUSTER}
     largest = min(len(X), _MAX_VIEWED) // N_NEIGHBORS
-    if largest < 2 or max_components == 1:
+    if largest < 2:
         return best, scores
     views = _Views(reduce_features(X, random_state), weight, random_state)
     for n_clusters in range(2, largest + 1):
-        if n_clusters > (max_components or max(_TRIED, 2 * (best.max() + 1))):
+        if n_clusters > max(min_tried, 2 * (best.max() + 1)):
             break
         score, labels = views.best(n_clusters)
         if score > max(scores.values()):

@@ -1,18 +1,16 @@
 """Whether the border of two clusters is a narrow place, or cuts through one of them."""
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from .seeds import one_hot
 
 
 def neighbor_graph(edges, n_rows):
-    """Which rows are neighbours, in either direction: sparse matrix of ones, of shape (N, N)."""
+    """Which rows are neighbours, in either direction: sparse array of shape (N, N), positive where they are."""
     first, second = np.concatenate([edges, edges[:, ::-1]]).T
-    graph = coo_array((np.ones(len(first)), (first, second)), shape=(n_rows, n_rows)).tocsr()
-    graph.data[:] = 1.0
-    return graph
+    return csr_array((np.ones(len(first)), (first, second)), shape=(n_rows, n_rows))
 
 
 def narrows(labels, graph, weight):
@@ -26,7 +24,7 @@ def narrows(labels, graph, weight):
     Parameters
     ----------
     labels : int ndarray of shape (N,)
-    graph : sparse matrix of shape (N, N)
+    graph : sparse array of shape (N, N)
         As from `neighbor_graph`.
     weight : ndarray of shape (N,)
 
@@ -35,7 +33,7 @@ def narrows(labels, graph, weight):
     dict of (int, int) to float
         For each pair of clusters with neighbouring rows ``L / (L + B)``, with the mean size L of the layer that a row
         of the cluster is in and that of the first layer, B; the lower one of the two clusters'. Rows that no path leads
-        to are as far away as any. One half where layers are of one size.
+        to count as those of the largest layer. One half where layers are of one size.
     """
     n_labels = int(labels.max()) + 1
     shares: dict[tuple[int, int], float] = {}
@@ -53,8 +51,6 @@ def narrows(labels, graph, weight):
 
 def _share(steps, weight):
     reached = np.isfinite(steps)
-    layer = np.bincount(steps[reached].astype(int), weight[reached])
-    own = np.full(len(steps), layer.max())
-    own[reached] = layer[steps[reached].astype(int)]
-    typical = np.average(own, weights=weight)
-    return float(typical / (typical + layer[0]))
+    layers = np.bincount(steps[reached].astype(int), weight[reached])
+    typical = (layers @ layers + weight[~reached].sum() * layers.max()) / weight.sum()
+    return float(typical / (typical + layers[0]))

@@ -4,7 +4,6 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 N_NEIGHBORS = 7
-SHALLOW = 0.7  # the first multiple of .05 at which nearly all simulated hills and plains stay whole
 
 
 def neighbor_edges(X, n_neighbors=N_NEIGHBORS):
