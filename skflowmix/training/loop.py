@@ -15,6 +15,7 @@ from .cuda_graph import fastest_step
 from .history import History
 from .objectives import Objective
 from .parameter_table import ParameterTable
+from .relevance import Relevance
 from .step import Step
 
 _MIN_STEPS_PER_ITERATION = 10
@@ -37,6 +38,8 @@ class Rows:
         Responsibilities of the components for the rows, where a loss takes them as given.
     view : Tensor of shape (N, D), or None
         The rows with other noise, where a loss compares the two.
+    relevant : bool Tensor of shape (N, R, K), or None
+        Components that a loss should take into account, all of them by default.
     """
 
     x: torch.Tensor
@@ -44,6 +47,7 @@ class Rows:
     allowed: torch.Tensor | None = None
     resp: torch.Tensor | None = None
     view: torch.Tensor | None = None
+    relevant: torch.Tensor | None = None
 
     def __len__(self):
         return len(self.x)
@@ -134,7 +138,8 @@ def train(
     options : TrainingOptions
     objective : callable, default=Objective()
         ``(mixture, rows, progress) -> loss``, Tensor of shape (R, N); see `objectives`. Where it has an attribute
-        `needs_view` that is true, the rows of every step have a `view`.
+        `needs_view` that is true, the rows of every step have a `view`; where it has a function
+        `may_leave_out` that is true of the mixture, they have what is `relevant`.
     validation : Rows, default=None
         Rows that decide which state is the best and when to stop. None leaves that to the training score.
     neighbors : int Tensor of shape (N, M), default=None
@@ -183,6 +188,8 @@ class _Run:
         self.mixture, self.rows, self.options, self.objective = mixture, rows, options, objective
         self.validation, self.neighbors, self.generator = validation, neighbors, generator
         self.needs_view = getattr(objective, "needs_view", False)
+        leaves_out = hasattr(objective, "may_leave_out") and objective.may_leave_out(mixture)
+        self.relevance = Relevance(mixture, rows) if leaves_out else None
         self.history = History()
         self.iteration = 0
         self.table = ParameterTable(mixture, mixture.n_restarts)
@@ -229,7 +236,10 @@ class _Run:
         total, finite = 0.0, True
         for _ in range(n_passes):
             order = torch.randperm(len(self.rows), generator=self.generator, device=self.rows.x.device)
-            for index in order[: n_batches * size].view(n_batches, size):
+            order = order[: n_batches * size]
+            if self.relevance is not None:
+                self.relevance.renew(order, self.iteration)
+            for index in order.view(n_batches, size):
                 loss, step_finite = self.step(self._batch(index), self._progress())
                 total, finite = total + loss, finite & step_finite
         return -total / (n_passes * n_batches), finite
@@ -238,7 +248,8 @@ class _Run:
         """Rows of a step, with noise, on the device of the mixture."""
         batch = self.rows.each(lambda column: column.index_select(0, index))
         view = self._add_noise(batch.x, index) if self.needs_view else None
-        return replace(batch, x=self._add_noise(batch.x, index), view=view).to(self.device)
+        relevant = None if self.relevance is None else self.relevance.relevant[index]
+        return replace(batch, x=self._add_noise(batch.x, index), view=view, relevant=relevant).to(self.device)
 
     def _progress(self):
         return min(self.iteration / max(self.options.ramp_iter, 1), 1.0)

@@ -47,12 +47,17 @@ class Objective:
         """Whether rows to learn from should have a `view`."""
         return self.consistency_weight > 0
 
+    def may_leave_out(self, mixture):
+        """Whether steps may leave out the components that are not `relevant` for a row."""
+        everything = mixture.n_components == 1 or mixture.posterior is not None or self.needs_view
+        return not everything and _may_leave_rows_out(mixture)
+
     def __call__(self, mixture, rows, progress=1.0):
         n_rows = len(rows)
         x = rows.x if rows.view is None else torch.cat([rows.x, rows.view])
         weights = {"supervised_weight": self.supervised_weight, "unlabelled_weight": self.unlabelled_weight}
         if mixture.posterior is None:
-            logits = _guard(mixture.restart_log_joint(x))
+            logits = _relevant_log_joint(mixture, x, rows.relevant)
             loss = mixture_loss(logits[:, :n_rows], rows, **weights)
         else:
             logits = _guard(mixture.posterior(x, _temperature(progress)))
@@ -64,6 +69,14 @@ class Objective:
         log_resp = logits.log_softmax(-1)
         disagreement = consistency_loss(log_resp[:, :n_rows], log_resp[:, n_rows:], rows)
         return loss + self.consistency_weight * _ramp(progress) * disagreement
+
+
+def _relevant_log_joint(mixture, x, relevant):
+    """Joint log-densities (R, N, K), minus infinity for components that need not be taken into account."""
+    if relevant is None:
+        return _guard(mixture.restart_log_joint(x))
+    where = relevant.transpose(0, 1)
+    return _guard(mixture.restart_log_joint(x, where)).masked_fill(~where, -torch.inf)
 
 
 def _guard(log_prob):
@@ -92,16 +105,16 @@ def _ramp(progress):
 
 def assigned_objective(mixture, rows, progress=1.0):
     """`assigned_loss` of a mixture, in the form that `train` takes; its flows need not see each other's rows."""
-    where = rows.resp.transpose(0, 1) > 0 if _may_leave_rows_out(mixture, rows) else None
+    where = rows.resp.transpose(0, 1) > 0 if _may_leave_rows_out(mixture) else None
     return assigned_loss(_guard(mixture.restart_log_joint(rows.x, where)), rows)
 
 
-def _may_leave_rows_out(mixture, rows):
+def _may_leave_rows_out(mixture):
     """Whether steps may differ in shape, and rows do not depend on each other.
 
     They may not where they are captured in a CUDA graph or compiled; statistics of a batch are of all its rows.
     """
-    if rows.x.device.type != "cpu" or is_compiled(mixture.flow):
+    if mixture.logits.device.type != "cpu" or is_compiled(mixture.flow):
         return False
     return not any(isinstance(module, BatchNorm) for module in mixture.modules())
 
