@@ -8,6 +8,7 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
+from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
@@ -308,6 +309,40 @@ def test_a_disc_in_a_ring_is_not_halved_with_it():
     X = radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
     labels = INITIALIZERS["auto"](X / X.std(0), 2, np.ones(1000), rng).argmax(1)
     assert adjusted_rand_score(ring, labels) == 1
+
+
+@pytest.mark.parametrize("n_features", [5, 10])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_flat_clusters_are_no_worse_for_neighbours_across_the_gap_between_them(n_features, seed):
+    """A row's nearest ones are across the gap, unless distances are those of coordinates that make clusters round."""
+    rng = np.random.RandomState(seed)
+    side, rotation = rng.randint(2, size=600), np.linalg.qr(rng.standard_normal((n_features, n_features)))[0]
+    X = rng.standard_normal((600, n_features)) * ([3] * (n_features - 1) + [0.3])
+    X[:, -1] += 3.5 * 0.3 * side
+    X = X @ rotation
+    X /= X.std(0)
+    halves = KMeans(2, n_init=3, random_state=seed).fit(X).labels_
+    weight = np.ones(600)
+    assert mixing(side, weight, mutual_neighbors(X)) > mixing(halves, weight, mutual_neighbors(X))
+    assert choose_partition(Rounded.of(X, rng), [halves, side], weight, rng) == 1
+
+
+def test_neighbours_are_those_in_coordinates_in_which_the_average_cluster_is_round(monkeypatch):
+    rng, seen = np.random.RandomState(0), []
+    X = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 3))
+    partitions, weight = [rng.randint(2, size=300), rng.randint(2, size=300)], rng.uniform(0.5, 1.5, 300)
+    monkeypatch.setattr(
+        import_module("skflowmix.initialization.automatic"),
+        "mutual_neighbors",
+        lambda Z: seen.append(Z) or mutual_neighbors(Z),
+    )
+    choose_partition(Rounded(X, np.zeros(3), X), partitions, weight, rng)
+    within = 0
+    for labels in partitions:
+        for k in range(2):
+            own = labels == k
+            within += np.cov(seen[0][own].T, aweights=weight[own], ddof=0) * weight[own].sum() / weight.sum() / 2
+    np.testing.assert_allclose(within, np.eye(3), atol=0.01)
 
 
 def test_features_that_have_nothing_to_do_with_the_clusters():

@@ -114,7 +114,7 @@ def choose_partition(recorded, partitions, weight, random_state, *, borders=True
     """Index of the partition with the most clusters, and among several of those the best evidence.
 
     A cluster that has no more rows than there are features fills no volume, as two stray rows would not in a plane,
-    and counts only where all are so.
+    and counts only where all are so. Neighbours are those in coordinates in which the average cluster is round.
 
     Parameters
     ----------
@@ -134,12 +134,14 @@ def choose_partition(recorded, partitions, weight, random_state, *, borders=True
     sizes = [np.bincount(labels) for labels in partitions]
     n_clusters = [((own > X.shape[1]).sum(), len(own)) for own in sizes]
     costs = np.full(len(partitions), np.inf)
-    edges = mutual_neighbors(recorded.spread) if borders else None
+    counted = [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]
+    weight, edges = weight / weight.mean(), None
     known: dict = {}
-    weight = weight / weight.mean()
+    if borders:
+        edges = mutual_neighbors(recorded.spread @ _whitening(recorded, weight, [partitions[i] for i in counted]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fits of degenerate clusters are judged like the others
-        for i in [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]:
+        for i in counted:
             costs[i] = partition_cost(X, partitions[i], weight, recorded.variance, edges, seed, known=known)
     return int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
 
@@ -172,7 +174,7 @@ def candidates(recorded, n_clusters, weight, edges, random_state, *, least_gap=_
     balls = [model.labels_ for model in sorted(models, key=lambda model: model.inertia_)]
     ellipsoids = partial(_ellipsoids, recorded, weight)
     tied = ellipsoids(balls, tied=True)
-    whitening = _whitening(recorded, weight, _most_likely(X, tied) if tied else balls[0])
+    whitening = _whitening(recorded, weight, [_most_likely(X, tied) if tied else balls[0]])
     graphs = recorded.spread, recorded.spread @ whitening
     cuts = [_attempt(cut, coordinates, n_clusters, random_state) for coordinates in graphs]
     cuts = [found for found in cuts if found is not None and len(np.unique(found[0])) == n_clusters]
@@ -211,9 +213,14 @@ def _most_likely(X, fits):
     return np.unique(labels, return_inverse=True)[1]
 
 
-def _whitening(recorded, weight, labels):
-    """Linear map to coordinates in which the average cluster is round."""
-    X, resp = recorded.values, one_hot(labels, labels.max() + 1) * weight[:, None]
-    centred = X - (resp / resp.sum(1, keepdims=True)) @ (resp.T @ X / resp.sum(0)[:, None])
-    within = (weight[:, None] * centred).T @ centred / weight.sum()
+def _whitening(recorded, weight, partitions):
+    """Linear map to coordinates in which the average cluster of all partitions is round."""
+    within = np.mean([_within(recorded.values, weight, labels) for labels in partitions], axis=0)
     return np.linalg.cholesky(np.linalg.inv(within + np.diag(1e-3 + recorded.variance)))
+
+
+def _within(X, weight, labels):
+    """The pooled covariance of the clusters, (D, D)."""
+    resp = one_hot(labels, labels.max() + 1) * weight[:, None]
+    centred = X - (resp / resp.sum(1, keepdims=True)) @ (resp.T @ X / resp.sum(0)[:, None])
+    return (weight[:, None] * centred).T @ centred / weight.sum()

@@ -10,9 +10,10 @@ they were given beyond doubt, and that mutual neighbours are in the same cluster
 The second mean is what the integrated completed likelihood (Biernacki, Celeux and Govaert, 2000) adds to BIC: a
 partition that cuts through a cluster pays by doubt for every row along the cut. The mixing m says the same without a
 model: how many neighbours are in two clusters, as a share of what chance would give (one less the assortativity of
-Newman, 2003, Mixing patterns in networks, Physical Review E 67, 026126). Where a few Gaussians describe a cluster
-badly, two halves of it with twice as many can seem better; neighbours know that they are not. The share counts as an
-angle, the scale on which shares are equally uncertain everywhere (Bartlett, 1947, The use of transformations,
+Newman, 2003, Mixing patterns in networks, Physical Review E 67, 026126). Neighbours are those in coordinates in which
+the average cluster is round, so that units and slants of the features say nothing. Where a few Gaussians describe a
+cluster badly, two halves of it with twice as many can seem better; neighbours know that they are not. The share counts
+as an angle, the scale on which shares are equally uncertain everywhere (Bartlett, 1947, The use of transformations,
 Biometrics 3): between no borders and few there is more than between many and some more. Other weights of both were
 tried (docs/benchmarks.md). A density needs no borders, and pays for none.
 """
