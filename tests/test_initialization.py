@@ -24,7 +24,7 @@ from skflowmix.initialization.automatic import (
     partition_of_some,
     reduce_features,
 )
-from skflowmix.initialization.evidence import describe, mixing, mutual_neighbors, partition_cost
+from skflowmix.initialization.evidence import describe, mixing, mutual_neighbors, row_costs
 from skflowmix.initialization.reachability import spanning_tree
 from skflowmix.initialization.rounding import Rounded
 from skflowmix.initialization.spectral import cut
@@ -430,8 +430,8 @@ def test_clusters_that_are_known_cost_what_new_ones_do():
     right, upper = (X > 0).T.astype(int)
     edges, known = mutual_neighbors(X), {}
     for labels in (right, upper, right * (1 + upper), right):
-        alone = partition_cost(X, labels, weight, rounding, edges, 0)
-        assert partition_cost(X, labels, weight, rounding, edges, 0, known=known) == alone
+        alone = row_costs(X, labels, weight, rounding, edges, 0)
+        assert (row_costs(X, labels, weight, rounding, edges, 0, known=known) == alone).all()
     assert len(known) == 6, "four halves, and two quarters"
 
 

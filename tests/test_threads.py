@@ -99,13 +99,13 @@ def test_large_fits_take_all_threads_with_equal_results(two_threads, monkeypatch
 
 def test_starts_are_found_by_one_thread(two_threads, monkeypatch):
     automatic = import_module("skflowmix.initialization.automatic")
-    before, during, partition_cost = openmp_threads(), [], automatic.partition_cost
+    before, during, row_costs = openmp_threads(), [], automatic.row_costs
 
     def watched(*args, **known):
         during.extend(openmp_threads())
-        return partition_cost(*args, **known)
+        return row_costs(*args, **known)
 
-    monkeypatch.setattr(automatic, "partition_cost", watched)
+    monkeypatch.setattr(automatic, "row_costs", watched)
     with pytest.warns(match="max_iter"):
         FlowMixtureClustering(2, **FAST).fit(X)
     assert set(during) == {1}

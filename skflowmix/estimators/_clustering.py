@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.base import ClusterMixin
 
-from ..initialization.automatic import MAX_ROWS, choose_partition
+from ..initialization.automatic import MAX_ROWS, partition_costs
 from ..initialization.rounding import Rounded
 from ._base import FlowMixtureBase
 from ._documentation import with_shared_documentation
@@ -84,8 +84,19 @@ class FlowMixtureClustering(ClusterMixin, FlowMixtureBase):
         x = judged.x.to(states.logits.device)
         X, weight = judged.x.double().cpu().numpy(), judged.weight.double().cpu().numpy()
         labels = [states.restart(i).log_resp(x).argmax(1).cpu().numpy() for i in range(states.n_restarts)]
-        return choose_partition(Rounded.of(X, random_state), labels, weight, random_state)
+        costs = partition_costs(Rounded.of(X, random_state), labels, weight, random_state)
+        restart = int(np.argmin(costs.mean(1))) % n_restarts
+        last, warm = restart, restart + n_restarts
+        return last if _is_clearly_less(costs[last], costs[warm]) else warm
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """Fit the mixture; the component of each row. Parameters as in `fit`."""
         return self.fit(X, y, sample_weight).labels_
+
+
+def _is_clearly_less(costs, others):
+    """Whether the mean of paired numbers is less than that of the others by a standard error, or they are the same."""
+    if not np.isfinite(costs.mean() + others.mean()):
+        return bool(costs.mean() < others.mean())
+    gain = others - costs
+    return bool(gain.mean() >= gain.std() / np.sqrt(len(gain)))

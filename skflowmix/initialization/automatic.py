@@ -17,7 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import NearestNeighbors
 
 from ..threads import one_thread
-from .evidence import mutual_neighbors, partition_cost
+from .evidence import mutual_neighbors, row_costs
 from .gaussian import REG_COVAR, fit_gaussians
 from .reachability import reachability_cut, spanning_tree
 from .rounding import Rounded
@@ -109,9 +109,14 @@ def _best_partition(recorded, n_clusters, weight, random_state, borders):
     return found[choose_partition(recorded, found, weight, random_state, borders=borders)]
 
 
-@one_thread()
 def choose_partition(recorded, partitions, weight, random_state, *, borders=True):
-    """Index of the partition with the most clusters, and among several of those the best evidence.
+    """Index of the partition with the best evidence; parameters as of `partition_costs`."""
+    return int(np.argmin(partition_costs(recorded, partitions, weight, random_state, borders=borders).mean(1)))
+
+
+@one_thread()
+def partition_costs(recorded, partitions, weight, random_state, *, borders=True):
+    """What each row adds to the cost of each partition, infinite of those that have fewer clusters than others.
 
     A cluster that has no more rows than there are features fills no volume, as two stray rows would not in a plane,
     and counts only where all are so. Neighbours are those in coordinates in which the average cluster is round.
@@ -127,23 +132,24 @@ def choose_partition(recorded, partitions, weight, random_state, *, borders=True
 
     Returns
     -------
-    int
+    ndarray of shape (n_partitions, N)
+        The mean is the cost: rows count by their weights already.
     """
     X, seed = recorded.values, random_state.randint(np.iinfo(np.int32).max)
     partitions = [np.unique(labels, return_inverse=True)[1] for labels in partitions]
     sizes = [np.bincount(labels) for labels in partitions]
     n_clusters = [((own > X.shape[1]).sum(), len(own)) for own in sizes]
-    costs = np.full(len(partitions), np.inf)
     counted = [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]
     weight, edges = weight / weight.mean(), None
-    known: dict = {}
     if borders:
         edges = mutual_neighbors(recorded.spread @ _whitening(recorded, weight, [partitions[i] for i in counted]))
+    costs = np.full((len(partitions), len(X)), np.inf)
+    known: dict = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fits of degenerate clusters are judged like the others
         for i in counted:
-            costs[i] = partition_cost(X, partitions[i], weight, recorded.variance, edges, seed, known=known)
-    return int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
+            costs[i] = weight * row_costs(X, partitions[i], weight, recorded.variance, edges, seed, known=known)
+    return np.where(np.isnan(costs), np.inf, costs)
 
 
 def candidates(recorded, n_clusters, weight, edges, random_state, *, least_gap=_CLEAR_GAP):

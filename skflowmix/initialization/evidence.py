@@ -30,8 +30,8 @@ _N_NEIGHBORS = 10
 _REG_COVAR = 1e-3
 
 
-def partition_cost(X, labels, weight, rounding, edges, random_state, *, known=None):
-    """Bayesian information criterion per row and feature plus the prices of doubt and mixing; lower is better.
+def row_costs(X, labels, weight, rounding, edges, random_state, *, known=None):
+    """What each row adds to the Bayesian information criterion, per feature, and to the prices of doubt and mixing.
 
     Parameters
     ----------
@@ -51,7 +51,8 @@ def partition_cost(X, labels, weight, rounding, edges, random_state, *, known=No
 
     Returns
     -------
-    float
+    ndarray of shape (N,)
+        Their weighted mean is the cost of the partition; lower is better.
     """
     known = {} if known is None else known
     n, d = X.shape
@@ -67,11 +68,13 @@ def partition_cost(X, labels, weight, rounding, edges, random_state, *, known=No
         log_joint[:, k] = log_prob + np.log(weight[own].sum() / n)
         n_parameters += n_own
     log_prob = logsumexp(log_joint, axis=1)
-    bic = -2 * np.average(log_prob, weights=weight) + n_parameters * np.log(n) / n
+    bic = (-2 * log_prob + n_parameters * np.log(n) / n) / d
     if edges is None:
-        return bic / d
-    doubt = np.average(log_prob - log_joint[np.arange(n), labels], weights=weight)
-    return bic / d + doubt + np.arcsin(np.sqrt(min(mixing(labels, weight, edges), 1.0)))
+        return bic
+    doubt = log_prob - log_joint[np.arange(n), labels]
+    parted = parted_neighbors(labels, edges)
+    angle = np.arcsin(np.sqrt(min(mixing(labels, weight, edges), 1.0)))
+    return bic + doubt + angle * parted / max(np.average(parted, weights=weight), np.finfo(float).tiny)
 
 
 def mutual_neighbors(X):
@@ -100,10 +103,15 @@ def mixing(labels, weight, edges):
     float
         0 where no neighbours are parted, as in a single cluster.
     """
-    first, second = labels[edges].T
     count = weight[edges[:, 0]]
-    parted = count[first != second].sum() / count.sum() if len(edges) else 0.0
-    return parted / (1 - (np.bincount(first, count) ** 2).sum() / count.sum() ** 2) if parted else 0.0
+    parted = (weight * parted_neighbors(labels, edges)).sum() / count.sum() if len(edges) else 0.0
+    return parted / (1 - (np.bincount(labels[edges[:, 0]], count) ** 2).sum() / count.sum() ** 2) if parted else 0.0
+
+
+def parted_neighbors(labels, edges):
+    """How many neighbours of each row are in other clusters: ndarray of shape (N,)."""
+    first, second = labels[edges].T
+    return np.bincount(edges[:, 0], first != second, minlength=len(labels))
 
 
 def describe(X, weight, rounding, random_state, *, max_parts=_MAX_PARTS):
