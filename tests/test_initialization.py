@@ -275,6 +275,22 @@ def test_mutual_neighbours():
     assert edges == {(i, j) for i in range(11) for j in range(11) if i != j}
 
 
+def test_each_row_pays_for_its_own_neighbours_in_other_clusters():
+    rng = np.random.RandomState(0)
+    X, weight = rng.standard_normal((100, 2)), rng.uniform(0.5, 1.5, 100)
+    weight /= weight.mean()
+    labels, edges = (X[:, 0] > 0).astype(int), mutual_neighbors(X)
+    few, none = edges[edges[:, 0] < 50], edges[labels[edges[:, 0]] == labels[edges[:, 1]]]
+    costs, fewer, free = (row_costs(X, labels, weight, np.zeros(2), which, 0) for which in (edges, few, none))
+    for which, own in ((edges, costs), (few, fewer)):
+        price = np.average(own - free, weights=weight)
+        assert price == pytest.approx(np.arcsin(np.sqrt(mixing(labels, weight, which))))
+    np.testing.assert_allclose((fewer - free)[50:], 0, atol=1e-12)
+    parted = np.zeros(100, dtype=bool)
+    parted[edges[labels[edges[:, 0]] != labels[edges[:, 1]], 0]] = True
+    assert ((costs - free > 1e-9) == parted).all()
+
+
 def test_neighbours_none_of_which_are_mutual_do_not_mix():
     assert mixing(np.array([0, 1]), np.ones(2), np.empty((0, 2), dtype=int)) == 0
 
