@@ -72,9 +72,10 @@ def row_costs(X, labels, weight, rounding, edges, random_state, *, known=None):
     if edges is None:
         return bic
     doubt = log_prob - log_joint[np.arange(n), labels]
-    parted = parted_neighbors(labels, edges)
-    angle = np.arcsin(np.sqrt(min(mixing(labels, weight, edges), 1.0)))
-    return bic + doubt + angle * parted / max(np.average(parted, weights=weight), np.finfo(float).tiny)
+    mixed = row_mixing(labels, weight, edges)
+    share = np.average(mixed, weights=weight)
+    angle = np.arcsin(np.sqrt(min(share, 1.0)))
+    return bic + doubt + (mixed * (angle / share) if share else 0.0)
 
 
 def mutual_neighbors(X):
@@ -103,15 +104,18 @@ def mixing(labels, weight, edges):
     float
         0 where no neighbours are parted, as in a single cluster.
     """
-    count = weight[edges[:, 0]]
-    parted = (weight * parted_neighbors(labels, edges)).sum() / count.sum() if len(edges) else 0.0
-    return parted / (1 - (np.bincount(labels[edges[:, 0]], count) ** 2).sum() / count.sum() ** 2) if parted else 0.0
+    return np.average(row_mixing(labels, weight, edges), weights=weight)
 
 
-def parted_neighbors(labels, edges):
-    """How many neighbours of each row are in other clusters: ndarray of shape (N,)."""
+def row_mixing(labels, weight, edges):
+    """What each row adds to the `mixing`, its weighted mean: ndarray of shape (N,)."""
     first, second = labels[edges].T
-    return np.bincount(edges[:, 0], first != second, minlength=len(labels))
+    count = weight[edges[:, 0]]
+    parted = np.bincount(edges[:, 0], first != second, minlength=len(labels))
+    if not parted.any():
+        return parted
+    by_chance = 1 - (np.bincount(first, count) ** 2).sum() / count.sum() ** 2
+    return parted * weight.sum() / count.sum() / by_chance
 
 
 def describe(X, weight, rounding, random_state, *, max_parts=_MAX_PARTS):
