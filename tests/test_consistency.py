@@ -9,7 +9,7 @@ from sklearn.datasets import make_moons
 
 from skflowmix import FlowMixtureClassifier, FlowMixtureDensity
 from skflowmix.posterior import PosteriorNetwork
-from skflowmix.training import Objective, Rows, TrainingOptions, assigned_objective, consistency_loss, train
+from skflowmix.training import AssignedObjective, Objective, Rows, TrainingOptions, consistency_loss, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:The fit still improved:sklearn.exceptions.ConvergenceWarning")
 
@@ -83,7 +83,9 @@ class TestLoss:
 
 class TestTraining:
     @pytest.mark.parametrize(
-        "objective", [Objective(), assigned_objective, Objective(consistency_weight=WEIGHT)], ids=["0", "assigned", "3"]
+        "objective",
+        [Objective(), AssignedObjective(), Objective(consistency_weight=WEIGHT)],
+        ids=["0", "assigned", "3"],
     )
     def test_steps_have_an_independent_view_where_the_objective_needs_one(self, make_mixture, objective):
         rows, seen = rows_of(64), []

@@ -15,7 +15,7 @@ from skflowmix import FlowMixtureClassifier, FlowMixtureDensity
 from skflowmix.bases import Normal
 from skflowmix.flows import make_flow, make_shared_layers
 from skflowmix.mixture import FlowMixture
-from skflowmix.training import SOLVERS, Objective, Rows, TrainingOptions, assigned_objective
+from skflowmix.training import SOLVERS, AssignedObjective, Objective, Rows, TrainingOptions
 from skflowmix.training.em import e_step, most_probable, posterior
 from skflowmix.training.loop import evaluate
 
@@ -87,7 +87,7 @@ class TestEStep:
         assert (assigned.resp.bool() <= rows.allowed[:, None]).all()
         log_joint = mixture.restart_log_joint(rows.x).masked_fill(~rows.allowed, -torch.inf)
         torch.testing.assert_close(bound, (rows.weight * log_joint.amax(-1)).mean(1))
-        torch.testing.assert_close(bound, evaluate(mixture, assigned, assigned_objective))
+        torch.testing.assert_close(bound, evaluate(mixture, assigned, AssignedObjective()))
 
     @pytest.mark.parametrize("n_components", [None, 3])
     def test_bound_is_the_joint_likelihood(self, n_components, make_mixture):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 
 from skflowmix.flows import PRESETS
-from skflowmix.training import Rows, assigned_loss, assigned_objective, mixture_loss
+from skflowmix.training import AssignedObjective, Objective, Rows, assigned_loss, mixture_loss
 from skflowmix.training.compilation import compiled
 from skflowmix.transforms import BatchNorm, Compose
 
@@ -197,7 +197,7 @@ def rows_of_clusters(n_restarts, n_components=3):
 @pytest.mark.parametrize("n_restarts", [1, 2])
 def test_flows_of_own_rows_have_the_gradient_of_all_rows(make_mixture, n_restarts, preset):
     mixture, rows = make_mixture(preset, n_restarts=n_restarts), rows_of_clusters(n_restarts)
-    loss = assigned_objective(mixture, rows)
+    loss = AssignedObjective()(mixture, rows)
     expected = assigned_loss(mixture.restart_log_joint(rows.x), rows)
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
     for one, other in zip(flow_gradients(mixture, loss.sum()), flow_gradients(mixture, expected.sum()), strict=True):
@@ -208,9 +208,9 @@ def test_flows_see_as_many_rows_as_the_largest_cluster_unless_shapes_have_to_sta
     mixture, rows = make_mixture("nsf"), rows_of_clusters(1)
     seen, forward = [], type(mixture.flow).forward
     monkeypatch.setattr(type(mixture.flow), "forward", lambda flow, x: seen.append(x.shape[1]) or forward(flow, x))
-    assigned_objective(mixture, rows)
+    AssignedObjective()(mixture, rows)
     with compiled(mixture.flow), torch.no_grad():
-        assigned_objective(mixture, rows)
+        AssignedObjective()(mixture, rows)
     assert seen == [int((rows.resp > 0).sum(0).max()), 30]
     assert seen[0] < 25
 
@@ -220,12 +220,31 @@ def test_batch_statistics_are_of_all_rows(make_mixture):
     mixture.flow = Compose([*mixture.flow.transforms, BatchNorm(3, 2).double()])
     mixture.train()
     expected = assigned_loss(mixture.restart_log_joint(rows.x), rows)
-    torch.testing.assert_close(assigned_objective(mixture, rows), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(AssignedObjective()(mixture, rows), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_rows_that_no_flow_has_a_share_in_cost_nothing(make_mixture, preset):
     mixture, rows = make_mixture(preset), rows_of_clusters(1)
-    loss = assigned_objective(mixture, replace(rows, resp=torch.zeros_like(rows.resp)))
+    loss = AssignedObjective()(mixture, replace(rows, resp=torch.zeros_like(rows.resp)))
     torch.testing.assert_close(loss, torch.zeros_like(loss), rtol=0, atol=0)
     assert not any(gradient.any() for gradient in flow_gradients(mixture, loss.sum()))
+
+
+@pytest.mark.parametrize("discriminative_weight", [0.0, 0.5, 4.0])
+def test_clusters_that_are_given_count_as_labels(make_mixture, discriminative_weight):
+    mixture, rows = make_mixture("nsf"), rows_of_clusters(1)
+    rows = rows[5:]
+    labelled = Rows(rows.x, rows.weight, allowed=rows.resp[:, 0].bool())
+    loss = AssignedObjective(discriminative_weight)(mixture, rows)
+    expected = Objective(supervised_weight=discriminative_weight)(mixture, labelled)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_discriminative_term_of_shares_is_their_cross_entropy(make_mixture):
+    mixture, rows = make_mixture("nsf", n_restarts=2), rows_of_clusters(2)
+    rows = replace(rows, resp=rows.resp * 0.7)
+    term = AssignedObjective(1.0)(mixture, rows) - AssignedObjective()(mixture, rows)
+    log_resp = mixture.restart_log_resp(rows.x)
+    expected = -rows.weight * (rows.resp.transpose(0, 1) * log_resp).sum(-1)
+    torch.testing.assert_close(term, expected, rtol=1e-10, atol=1e-10)

@@ -10,7 +10,7 @@ from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.mixture import FlowMixture
 from skflowmix.posterior import PosteriorNetwork
-from skflowmix.training import Objective, Rows, TrainingOptions, objectives, train
+from skflowmix.training import AssignedObjective, Objective, Rows, TrainingOptions, objectives, train
 from skflowmix.training.compilation import compiled
 from skflowmix.training.loop import evaluate
 from skflowmix.training.relevance import Relevance
@@ -67,6 +67,22 @@ def test_loss_and_gradient_are_those_of_all_components(n_restarts, with_labels):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("n_restarts", [1, 2])
+def test_warm_up_has_the_loss_and_gradient_of_all_components(n_restarts):
+    """Also of rows whose own component is the one that need not be taken into account."""
+    rows, cluster = clusters()
+    mixture, objective = mixture_of(rows, cluster, n_restarts=n_restarts), AssignedObjective(1.0)
+    resp = torch.nn.functional.one_hot(cluster.roll(1), N_COMPONENTS).double()
+    rows = replace(rows, resp=resp[:, None].expand(-1, n_restarts, -1))
+    some = relevant_rows(mixture, rows)
+    assert not some.relevant[rows.resp > 0].all()
+    assert objective.may_leave_out(mixture)
+    loss, expected = (objective(mixture, which) for which in (some, rows))
+    torch.testing.assert_close(loss, expected, rtol=1e-14, atol=1e-13)
+    for one, other in zip(gradients(mixture, loss), gradients(mixture, expected), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
 def test_flows_see_as_many_rows_as_matter_to_the_one_to_which_most_do(monkeypatch):
     rows, cluster = clusters()
     mixture = mixture_of(rows, cluster)
@@ -109,6 +125,27 @@ def test_rows_are_looked_at_again_after_four_iterations():
     assert torch.equal(relevance.relevant[50:], before[50:])
 
 
+def test_rows_of_which_nothing_changes_are_looked_at_half_as_often(monkeypatch):
+    """Every eighth row gains a component before the third look, and its waiting begins anew."""
+    rows, cluster = clusters()
+    relevance = Relevance(mixture_of(rows, cluster), rows)
+    everything, above_rounding, looks = torch.arange(len(rows)), relevance._above_rounding, {}
+
+    def look(some):
+        index = (rows.x[:, None] == some.x).all(-1).nonzero()[:, 0]
+        looks[iteration] = set(index.tolist())
+        relevant = above_rounding(some)
+        relevant[index % 8 == 0, :, 2] ^= iteration > 5
+        return relevant
+
+    monkeypatch.setattr(relevance, "_above_rounding", look)
+    for iteration in range(1, 40):
+        relevance.renew(everything, iteration)
+    changed = set(range(0, 200, 8))
+    same = set(range(200)) - changed
+    assert looks == {1: same | changed, 5: same | changed, 13: same | changed, 17: changed, 25: changed, 29: same}
+
+
 def test_training_ends_where_it_does_with_all_components(monkeypatch):
     rows, cluster = clusters()
     start = mixture_of(rows, cluster)
@@ -121,6 +158,12 @@ def test_training_ends_where_it_does_with_all_components(monkeypatch):
         scores.append(evaluate(mixture, rows).item())
     assert scores[0] > evaluate(start, rows).item() + 0.01
     assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+
+
+def test_without_a_discriminative_term_the_warm_up_need_not_ask_what_is_relevant():
+    mixture = mixture_of(*clusters())
+    assert AssignedObjective(1.0).may_leave_out(mixture)
+    assert not AssignedObjective().may_leave_out(mixture)
 
 
 @pytest.mark.parametrize("reason", ["one component", "posterior", "consistency", "batch statistics", "compiled"])

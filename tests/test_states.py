@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from skflowmix import FlowMixtureClustering
+from skflowmix import FlowMixtureClustering, FlowMixtureDensity
 from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.mixture import FlowMixture
-from skflowmix.training import Rows
+from skflowmix.training import AssignedObjective, Rows
 
 LAST, WARM = range(2)
 SPREAD = np.array([-1.0, 1.0] * 50)
@@ -82,3 +82,8 @@ def test_evidence_is_that_of_the_states_partitions():
         stack = FlowMixture.stack([state(second) for second in order])
         rng = np.random.RandomState(0)
         assert FlowMixtureClustering(2)._best_state(stack, np.zeros(2), 1, rows, rng) == expected
+
+
+@pytest.mark.parametrize(("estimator", "expected"), [(FlowMixtureClustering, 3.0), (FlowMixtureDensity, 0.0)])
+def test_clusters_of_the_start_are_labels_only_where_components_are_clusters(estimator, expected):
+    assert estimator(2, supervised_weight=3.0)._objective(100).of_warm_up == AssignedObjective(expected)

@@ -19,10 +19,10 @@ from skflowmix.mixture import FlowMixture
 from skflowmix.posterior import PosteriorNetwork
 from skflowmix.training import (
     SOLVERS,
+    AssignedObjective,
     Objective,
     Rows,
     TrainingOptions,
-    assigned_objective,
     assigned_posterior,
     loop,
     objectives,
@@ -108,7 +108,7 @@ OBJECTIVES = {
     "likelihood": Objective(),
     "consistency": Objective(consistency_weight=1.0),
     "Dirichlet prior": Objective(log_weight_factor=-0.1),
-    "responsibilities": assigned_objective,
+    "responsibilities": AssignedObjective(),
     "posterior's start": assigned_posterior,
 }
 
@@ -150,7 +150,7 @@ def test_objective_exchanges_nothing_with_the_host(name, with_labels, posterior)
 
 
 @pytest.mark.usefixtures("meta")
-@pytest.mark.parametrize("objective", [OBJECTIVES["consistency"], assigned_objective])
+@pytest.mark.parametrize("objective", [OBJECTIVES["consistency"], AssignedObjective()])
 def test_batches_of_rows_at_home_on_the_cpu_are_sent_to_the_mixture(objective):
     run = make_run(make_mixture(), objective, with_labels=True, home="cpu")
     run._epoch()

@@ -11,7 +11,7 @@ import torch
 from skflowmix.bases import Normal
 from skflowmix.flows import make_flow
 from skflowmix.mixture import FlowMixture
-from skflowmix.training import SOLVERS, Objective, Rows, TrainingOptions, assigned_objective, loop, train
+from skflowmix.training import SOLVERS, AssignedObjective, Objective, Rows, TrainingOptions, loop, train
 from skflowmix.training.loop import evaluate
 from skflowmix.training.parameter_table import ParameterTable
 from skflowmix.training.step import Step
@@ -256,6 +256,28 @@ def test_step_size_of_a_warm_up_without_gain_is_not_tried_again():
         settings = options(max_iter=4, learning_rate=5e-3, tol=tol, n_iter_no_change=1)
         *_, history = SOLVERS["gradient"](copy.deepcopy(mixture), rows, settings, **how)
         assert history.learning_rate[0] == pytest.approx([first])
+
+
+def test_warm_up_keeps_to_clusters_that_count_as_labels():
+    """Cuts through one cluster, that Gaussians of its parts do not find again."""
+    x = torch.randn((400, 2), generator=seeded(), dtype=torch.float64)
+    second = x[:, 0].abs() > 1.5
+    rows = Rows(x, torch.ones(400, dtype=torch.float64), resp=torch.stack([~second, second], 1).double()[:, None])
+    kept = []
+    for weight in (0.0, 10.0):
+        mixture = gaussian_start(rows, preset="affine")
+        mixture.initialize(x, rows.resp[:, 0])
+        warm = []
+        SOLVERS["gradient"](
+            mixture,
+            rows,
+            options(max_iter=40, learning_rate=2e-2),
+            objective=Objective(start_weight=weight),
+            after_warm_up=lambda mixture, warm=warm: warm.append(copy.deepcopy(mixture)),
+            generator=seeded(),
+        )
+        kept.append((warm[0].log_resp(x).argmax(1) == second).double().mean().item())
+    assert kept[0] < 0.93 < 0.97 < kept[1]
 
 
 def test_stops_early_on_a_real_fit():
@@ -575,7 +597,7 @@ def test_learns_what_the_loss_asks_for():
     mixture = gaussian_start(rows)
     resp = (rows.x[:, 0] > 0).double()
     rows = Rows(rows.x, rows.weight, resp=torch.stack([resp, 1 - resp], 1)[:, None])
-    train(mixture, rows, options(max_iter=15, learning_rate=3e-2), objective=assigned_objective, generator=seeded())
+    train(mixture, rows, options(max_iter=15, learning_rate=3e-2), objective=AssignedObjective(), generator=seeded())
     assert (mixture.log_resp(rows.x).argmax(1) == (resp == 0)).double().mean() > 0.95
 
 

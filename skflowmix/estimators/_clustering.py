@@ -68,7 +68,7 @@ class FlowMixtureClustering(ClusterMixin, FlowMixtureBase):
         self.labels_ = self.predict(X)
         return self
 
-    _keeps_warm_up = True
+    _seeks_clusters = True
 
     def _best_state(self, states, scores, n_restarts, rows, random_state):
         """The state whose partition has the best evidence, as among starts: likelihood does not tell clusters.

@@ -45,7 +45,7 @@ class FlowMixtureFit(FlowMixtureArchitecture):
     _n_components: int
     mixture_: FlowMixture
     n_components_scores_: dict | list
-    _keeps_warm_up = False
+    _seeks_clusters = False
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
@@ -206,7 +206,7 @@ class FlowMixtureFit(FlowMixtureArchitecture):
                 rows,
                 options,
                 objective=objective,
-                after_warm_up=(lambda mixture: early.append(plain_copy(mixture))) if self._keeps_warm_up else None,
+                after_warm_up=(lambda mixture: early.append(plain_copy(mixture))) if self._seeks_clusters else None,
                 **how,
             )
         n_restarts = mixture.n_restarts
@@ -228,6 +228,7 @@ class FlowMixtureFit(FlowMixtureArchitecture):
             unlabelled_weight=self.unlabelled_weight,
             consistency_weight=self.consistency_weight,
             log_weight_factor=0.0 if concentration is None else (concentration - 1) / n_rows,
+            start_weight=self.supervised_weight if self._seeks_clusters else 0.0,
         )
 
     def _training_options(self, n_rows, neighbor_scale, continued):

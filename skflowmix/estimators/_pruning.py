@@ -13,7 +13,7 @@ import torch
 
 from ..initialization.valleys import neighbor_edges, valleys
 from ..mixture import FlowMixture
-from ..training import assigned_objective, train
+from ..training import AssignedObjective, train
 
 _MAX_ROWS = 10_000
 _N_NEIGHBORS = 15
@@ -100,7 +100,7 @@ def _train_merged(mixture, groups, rows, validation, options, make_flows, how):
     merged.flow.initialize(
         shares[0].x.expand(len(groups), *rows.x.shape), (shares[0].resp[:, :, 0] * rows.weight[:, None]).T
     )
-    train(merged, shares[0], options, objective=assigned_objective, validation=shares[1], **how)
+    train(merged, shares[0], options, objective=AssignedObjective(), validation=shares[1], **how)
     return merged
 
 

@@ -5,9 +5,9 @@ from .em import e_step
 from .history import History
 from .loop import Rows, TrainingOptions, evaluate, train
 from .objectives import (
+    AssignedObjective,
     Objective,
     assigned_loss,
-    assigned_objective,
     assigned_posterior,
     consistency_loss,
     elbo_loss,
@@ -17,12 +17,12 @@ from .solvers import SOLVERS
 
 __all__ = [
     "SOLVERS",
+    "AssignedObjective",
     "History",
     "Objective",
     "Rows",
     "TrainingOptions",
     "assigned_loss",
-    "assigned_objective",
     "assigned_posterior",
     "compiled",
     "consistency_loss",

@@ -20,7 +20,7 @@ from ..mixture import FlowMixture
 from ..threads import largest_product, threads_for
 from .history import History
 from .loop import _Run, evaluate, train
-from .objectives import assigned_objective
+from .objectives import AssignedObjective
 
 _PASSES = 3
 _SMALLEST_WEIGHT = 1e-10
@@ -164,7 +164,7 @@ def _follow_start(parts, rows, options, unlabelled_weight, how):
         for some in (rows, how["validation"])
     )
     options = replace(options, max_iter=options.max_iter // 2, n_step_sizes=1)
-    _, _, history = train(parts, rows, options, objective=assigned_objective, **how | {"validation": validation})
+    _, _, history = train(parts, rows, options, objective=AssignedObjective(), **how | {"validation": validation})
     return history
 
 
@@ -197,7 +197,7 @@ class _Alternation:
             parts,
             _for_parts(parts, self.rows),
             replace(options, verbose=False),
-            assigned_objective,
+            AssignedObjective(),
             _for_parts(parts, self.validation),
             how["neighbors"],
             how["generator"],

@@ -35,12 +35,20 @@ class Objective:
     log_weight_factor : float
         What multiplies the sum of the log-weights in the objective of each row: for a symmetric Dirichlet prior,
         its parameter minus one, by the number of rows.
+    start_weight : float
+        Weight of the discriminative term of what the start gave to each component, while they learn it.
     """
 
     supervised_weight: float = 1.0
     unlabelled_weight: float = 1.0
     consistency_weight: float = 0.0
     log_weight_factor: float = 0.0
+    start_weight: float = 0.0
+
+    @property
+    def of_warm_up(self):
+        """What comes first, while components learn the rows that the start gave them."""
+        return AssignedObjective(self.start_weight)
 
     @property
     def needs_view(self):
@@ -103,10 +111,39 @@ def _ramp(progress):
     return math.exp(-5 * (1 - progress) ** 2)
 
 
-def assigned_objective(mixture, rows, progress=1.0):
-    """`assigned_loss` of a mixture, in the form that `train` takes; its flows need not see each other's rows."""
-    where = rows.resp.transpose(0, 1) > 0 if _may_leave_rows_out(mixture) else None
-    return assigned_loss(_guard(mixture.restart_log_joint(rows.x, where)), rows)
+@dataclass(frozen=True)
+class AssignedObjective:
+    r"""`assigned_loss` of a mixture, in the form that `train` takes.
+
+    Attributes
+    ----------
+    discriminative_weight : float, default=0.0
+        Weight of :math:`\sum_k r_k \log p(k \mid x)`. Without that term flows need not see each other's rows; with it
+        they see those that are `relevant`.
+    """
+
+    discriminative_weight: float = 0.0
+
+    def may_leave_out(self, mixture):
+        """Whether steps may leave out the components that are not `relevant` for a row."""
+        return self.discriminative_weight > 0 and mixture.n_components > 1 and _may_leave_rows_out(mixture)
+
+    def __call__(self, mixture, rows, progress=1.0):
+        where = self._where(rows) if _may_leave_rows_out(mixture) else None
+        log_joint = _guard(mixture.restart_log_joint(rows.x, where))
+        loss = assigned_loss(log_joint, rows)
+        if not self.discriminative_weight:
+            return loss
+        log_prob = (log_joint if where is None else log_joint.masked_fill(~where, -torch.inf)).logsumexp(-1)
+        assigned = rows.weight * rows.resp.sum(-1).T
+        return loss + self.discriminative_weight * (loss + assigned * log_prob)
+
+    def _where(self, rows):
+        """What the loss depends on, bool Tensor of shape (R, N, K); None is everything."""
+        assigned = rows.resp.transpose(0, 1) > 0
+        if not self.discriminative_weight:
+            return assigned
+        return None if rows.relevant is None else assigned | rows.relevant.transpose(0, 1)
 
 
 def _may_leave_rows_out(mixture):

@@ -2,14 +2,15 @@
 
 A component whose share of a row is below the rounding of the row's likelihood adds nothing to it, and its gradient is
 as small as that share. Leaving it out is a truncated posterior (Forster and Lücke, 2018, arXiv:1711.03431), whose
-objective never exceeds the likelihood. Shares change slowly in training, so that they are computed now and then.
+objective never exceeds the likelihood. Shares change slowly in training, so that they are computed now and then, and
+the seldomer the longer they have been as they are.
 """
 
 import math
 
 import torch
 
-_RENEWAL = 4
+_FIRST_WAIT = 4
 
 
 class Relevance:
@@ -25,21 +26,28 @@ class Relevance:
         self.mixture, self.rows = mixture, rows
         shape = len(rows), mixture.n_restarts, mixture.n_components
         self.relevant = torch.ones(shape, dtype=torch.bool, device=rows.x.device)
-        self.renewed = torch.full((len(rows),), -_RENEWAL, device=rows.x.device)
+        self.wait = torch.full((len(rows),), _FIRST_WAIT, device=rows.x.device)
+        self.renewed = -self.wait
 
     @torch.no_grad()
     def renew(self, index, iteration):
-        """Look again at those of some rows that were last looked at four iterations ago, or earlier.
+        """Look again at some rows, unless that was done less than four iterations ago.
+
+        Where nothing has changed since, the next look is twice as far away.
 
         Parameters
         ----------
         index : int Tensor of shape (M,)
         iteration : int
         """
-        stale = index[iteration - self.renewed[index] >= _RENEWAL]
+        stale = index[iteration - self.renewed[index] >= self.wait[index]]
         found = [self._above_rounding(chunk) for chunk in self.rows[stale].chunks(self.mixture)]
-        if found:
-            self.relevant[stale], self.renewed[stale] = torch.cat(found), iteration
+        if not found:
+            return
+        relevant = torch.cat(found)
+        same = (relevant == self.relevant[stale]).all(-1).all(-1)
+        self.wait[stale] = torch.where(same, 2 * self.wait[stale], _FIRST_WAIT)
+        self.relevant[stale], self.renewed[stale] = relevant, iteration
 
     def _above_rounding(self, rows):
         """bool Tensor of shape (N, R, K); of rows with a label, what it allows is never left out."""

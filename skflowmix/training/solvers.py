@@ -8,7 +8,7 @@ import torch
 
 from .em import by_em, most_probable
 from .loop import train
-from .objectives import assigned_objective, assigned_posterior
+from .objectives import assigned_posterior
 
 
 def by_gradient(mixture, rows, options, *, objective, after_warm_up=None, **how):
@@ -25,8 +25,7 @@ def by_gradient(mixture, rows, options, *, objective, after_warm_up=None, **how)
     rows : Rows
         Their `resp`, where they have it, is the start that the warm-up follows.
     options : TrainingOptions
-    objective : callable
-        As in `train`.
+    objective : Objective
     after_warm_up : callable, default=None
         Called with the mixture as it is then.
     **how
@@ -42,7 +41,7 @@ def by_gradient(mixture, rows, options, *, objective, after_warm_up=None, **how)
     warm_up = n_cuts = None
     if rows.resp is not None and mixture.n_components > 1:
         alone = replace(options, max_iter=options.max_iter // 2, ramp_iter=0, n_step_sizes=1)
-        after, _, warm_up = train(mixture, rows, alone, objective=assigned_objective, **how)
+        after, _, warm_up = train(mixture, rows, alone, objective=objective.of_warm_up, **how)
         if how.get("validation") is not None:
             n_cuts = torch.tensor(after) <= torch.tensor(warm_up.start_score) + options.tol
         if mixture.posterior is not None:
