@@ -84,6 +84,10 @@ def test_evidence_is_that_of_the_states_partitions():
         assert FlowMixtureClustering(2)._best_state(stack, np.zeros(2), 1, rows, rng) == expected
 
 
-@pytest.mark.parametrize(("estimator", "expected"), [(FlowMixtureClustering, 3.0), (FlowMixtureDensity, 0.0)])
-def test_clusters_of_the_start_are_labels_only_where_components_are_clusters(estimator, expected):
-    assert estimator(2, supervised_weight=3.0)._objective(100).of_warm_up == AssignedObjective(expected)
+@pytest.mark.parametrize("classes", [[], [0, 1]])
+@pytest.mark.parametrize("estimator", [FlowMixtureClustering, FlowMixtureDensity])
+def test_clusters_of_the_start_are_labels_where_clusters_are_sought_and_there_are_no_labels(estimator, classes):
+    model = estimator(2, supervised_weight=3.0)
+    model.classes_ = np.array(classes)
+    expected = 3.0 if estimator is FlowMixtureClustering and not classes else 0.0
+    assert model._objective(100).of_warm_up == AssignedObjective(expected)

@@ -51,7 +51,7 @@ flow : str or list of str, default="nsf"
         Variance, in units of each feature's variance, that is added to covariances at the start, and as noise to the
         rows in training. Scales cannot fall much below its square root.
     supervised_weight : float, default=1.0
-        Weight of log p(class | x) of the labelled rows, next to their log p(x, class); in clustering also of
+        Weight of log p(class | x) of the labelled rows, next to their log p(x, class); in clustering without labels of
         log p(cluster | x) in the warm-up, for which the clusters of the start are labels. Only with solver "gradient".
     unlabelled_weight : float, default=1.0
         Weight of log p(x) of the unlabelled rows.

@@ -228,7 +228,7 @@ class FlowMixtureFit(FlowMixtureArchitecture):
             unlabelled_weight=self.unlabelled_weight,
             consistency_weight=self.consistency_weight,
             log_weight_factor=0.0 if concentration is None else (concentration - 1) / n_rows,
-            start_weight=self.supervised_weight if self._seeks_clusters else 0.0,
+            start_weight=self.supervised_weight if self._seeks_clusters and not len(self.classes_) else 0.0,
         )
 
     def _training_options(self, n_rows, neighbor_scale, continued):
