@@ -25,7 +25,7 @@ from skflowmix.initialization.automatic import (
     reduce_features,
 )
 from skflowmix.initialization.evidence import describe, mixing, mutual_neighbors, row_costs
-from skflowmix.initialization.reachability import spanning_tree
+from skflowmix.initialization.reachability import reachability_cut, spanning_tree
 from skflowmix.initialization.rounding import Rounded
 from skflowmix.initialization.spectral import cut
 from skflowmix.mixture import FlowMixture
@@ -449,6 +449,14 @@ def test_clusters_that_are_known_cost_what_new_ones_do():
         alone = row_costs(X, labels, weight, rounding, edges, 0)
         assert (row_costs(X, labels, weight, rounding, edges, 0, known=known) == alone).all()
     assert len(known) == 6, "four halves, and two quarters"
+
+
+def test_small_clusters_that_become_a_large_one_above_the_cut_are_no_cluster_of_their_own():
+    sizes, gaps = [8, 8, 8, 3, 3], [0, 1, 1.5, 9, 4]
+    lengths = np.concatenate([[gap, *[0.1] * (size - 1)] for size, gap in zip(sizes, gaps, strict=True)])[1:]
+    edges = [(i, i + 1) for i in np.argsort(lengths, kind="stable").tolist()]
+    labels = reachability_cut(edges, 3, np.ones(sum(sizes)), 0.5)
+    np.testing.assert_array_equal(labels, np.repeat([0, 1, 2], [8, 8, 14]))
 
 
 @pytest.mark.parametrize("n_features", [1, 2, 20])
