@@ -451,12 +451,16 @@ def test_clusters_that_are_known_cost_what_new_ones_do():
     assert len(known) == 6, "four halves, and two quarters"
 
 
-def test_small_clusters_that_become_a_large_one_above_the_cut_are_no_cluster_of_their_own():
-    sizes, gaps = [8, 8, 8, 3, 3], [0, 1, 1.5, 9, 4]
-    lengths = np.concatenate([[gap, *[0.1] * (size - 1)] for size, gap in zip(sizes, gaps, strict=True)])[1:]
+@pytest.mark.parametrize(("far", "expected"), [([3], [8, 8, 11]), ([3, 3], None)], ids=["a small one", "two of them"])
+def test_cut_is_none_where_small_clusters_become_another_large_one(far, expected):
+    sizes, gaps = [8, 8, 8, *far], [0, 1, 1.5, 9, 4]
+    lengths = np.concatenate([[gap, *[0.1] * (size - 1)] for size, gap in zip(sizes, gaps, strict=False)])[1:]
     edges = [(i, i + 1) for i in np.argsort(lengths, kind="stable").tolist()]
     labels = reachability_cut(edges, 3, np.ones(sum(sizes)), 0.5)
-    np.testing.assert_array_equal(labels, np.repeat([0, 1, 2], [8, 8, 14]))
+    if expected is None:
+        assert labels is None
+    else:
+        np.testing.assert_array_equal(labels, np.repeat([0, 1, 2], expected))
 
 
 @pytest.mark.parametrize("n_features", [1, 2, 20])

@@ -13,7 +13,7 @@ _CORE_NEIGHBOR = 4
 def reachability_cut(edges, n_clusters, weight, fraction):
     """Cut the single linkage tree at the highest level that has enough clusters of sufficient size.
 
-    Above the cut, small clusters go on joining others, but two that were large there stay apart.
+    Above the cut, small clusters go on joining others, but two large ones stay apart.
 
     Parameters
     ----------
@@ -28,7 +28,8 @@ def reachability_cut(edges, n_clusters, weight, fraction):
     Returns
     -------
     int ndarray of shape (N,), or None
-        Labels from 0 to K - 1. None where no level has exactly K large clusters.
+        Labels from 0 to K - 1. None where no level has exactly K large clusters, or where small ones become another
+        large one above it, which is a sign that there are more than K.
     """
     smallest = fraction * weight.sum() / n_clusters
     forest = _Forest(weight, smallest)
@@ -36,14 +37,11 @@ def reachability_cut(edges, n_clusters, weight, fraction):
     levels = np.flatnonzero(np.array(n_large) == n_clusters)
     if not len(levels):
         return None
-    forest, n_below = _Forest(weight, smallest), levels[-1] + 1
-    for a, b in edges[:n_below]:
-        forest.join(a, b)
-    forest.keep_large_apart()
-    for a, b in edges[n_below:]:
-        forest.join(a, b)
-    roots = [forest.root(i) for i in range(len(weight))]
-    return np.unique(roots, return_inverse=True)[1]
+    forest = _Forest(weight, smallest)
+    for level, (a, b) in enumerate(edges):
+        forest.join(a, b, keep_apart=level > levels[-1])
+    clusters, labels = np.unique([forest.root(i) for i in range(len(weight))], return_inverse=True)
+    return labels if len(clusters) == n_clusters else None
 
 
 def spanning_tree(X):
@@ -90,18 +88,12 @@ class _Forest:
             i = self.parent[i]
         return i
 
-    def join(self, a, b):
-        """Unite two rows' sets, unless they are kept apart; the number of large sets."""
+    def join(self, a, b, *, keep_apart=False):
+        """Unite two rows' sets, unless both are large and to be kept apart; the number of large sets."""
         a, b = sorted((self.root(a), self.root(b)), key=self.weight.__getitem__)
-        if self.weight[a] == np.inf:
-            return self.n_large
         n_joined = (self.weight[a] >= self.smallest) + (self.weight[b] >= self.smallest)
-        self.parent[a] = b
-        self.weight[b] += self.weight[a]
-        self.n_large += (self.weight[b] >= self.smallest) - n_joined
+        if not (keep_apart and n_joined == 2):
+            self.parent[a] = b
+            self.weight[b] += self.weight[a]
+            self.n_large += (self.weight[b] >= self.smallest) - n_joined
         return self.n_large
-
-    def keep_large_apart(self):
-        """From now on unite no two sets that are large already."""
-        self.weight = [np.inf if weight >= self.smallest else weight for weight in self.weight]
-        self.smallest = np.inf
