@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from threadpoolctl import threadpool_limits  # scikit-learn cannot be without it
 
-_WORTH_DIVIDING = 2**21
+_WORTH_DIVIDING = 2**22
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def threads_for(n_multiply_adds):
     Parameters
     ----------
     n_multiply_adds : int
-        Of the largest operation. Below two millions a second thread gains nothing (docs/performance.md).
+        Of the largest operation. Below four millions a second thread gains little or nothing (docs/performance.md).
     """
     found = torch.get_num_threads()
     if found == 1 or n_multiply_adds >= _WORTH_DIVIDING:
