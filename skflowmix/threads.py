@@ -20,7 +20,7 @@ def threads_for(n_multiply_adds):
     Parameters
     ----------
     n_multiply_adds : int
-        Of the largest operation. Below four millions a second thread gains little or nothing (docs/performance.md).
+        Of the largest operation. Below four millions a second thread gains a sixth at most (docs/performance.md).
     """
     found = torch.get_num_threads()
     if found == 1 or n_multiply_adds >= _WORTH_DIVIDING:

@@ -24,7 +24,7 @@ from skflowmix.initialization.automatic import (
     partition_of_some,
     reduce_features,
 )
-from skflowmix.initialization.evidence import describe, mixing, mutual_neighbors, row_costs
+from skflowmix.initialization.evidence import describe, mutual_neighbors, row_costs, row_mixing
 from skflowmix.initialization.reachability import reachability_cut, spanning_tree
 from skflowmix.initialization.rounding import Rounded
 from skflowmix.initialization.spectral import cut
@@ -249,6 +249,10 @@ def test_a_few_stray_rows_are_no_cluster(n_stray):
     blobs, stray = np.append(labels, [0] * n_stray), np.repeat([0, 1], [200, n_stray])
     chosen = choose_partition(Rounded.of(X, rng), [stray, blobs], np.ones(len(X)), rng)
     assert chosen == (1 if n_stray <= X.shape[1] else 0)
+
+
+def mixing(labels, weight, edges):
+    return np.average(row_mixing(labels, weight, edges), weights=weight)
 
 
 def test_labels_dealt_out_at_random_mix_as_much_as_chance_does():

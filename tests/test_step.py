@@ -109,6 +109,7 @@ OBJECTIVES = {
     "consistency": Objective(consistency_weight=1.0),
     "Dirichlet prior": Objective(log_weight_factor=-0.1),
     "responsibilities": AssignedObjective(),
+    "responsibilities as labels": AssignedObjective(1.0),
     "posterior's start": assigned_posterior,
 }
 

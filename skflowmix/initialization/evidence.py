@@ -89,8 +89,10 @@ def mutual_neighbors(X):
     return np.column_stack(graph.multiply(graph.T).nonzero())
 
 
-def mixing(labels, weight, edges):
-    """How many neighbours are in different clusters, as a share of what labels dealt out at random would give.
+def row_mixing(labels, weight, edges):
+    """How many neighbours of each row are in another cluster, scaled so that their weighted mean is the mixing.
+
+    The mixing is the number of such neighbours as a share of what labels dealt out at random would give.
 
     Parameters
     ----------
@@ -101,14 +103,9 @@ def mixing(labels, weight, edges):
 
     Returns
     -------
-    float
+    ndarray of shape (N,)
         0 where no neighbours are parted, as in a single cluster.
     """
-    return np.average(row_mixing(labels, weight, edges), weights=weight)
-
-
-def row_mixing(labels, weight, edges):
-    """What each row adds to the `mixing`, its weighted mean: ndarray of shape (N,)."""
     first, second = labels[edges].T
     count = weight[edges[:, 0]]
     parted = np.bincount(edges[:, 0], first != second, minlength=len(labels))
