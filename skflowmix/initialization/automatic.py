@@ -10,26 +10,26 @@ import warnings
 from functools import partial
 
 import numpy as np
-from scipy.sparse import identity
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
-from sklearn.neighbors import NearestNeighbors
 
 from ..threads import one_thread
+from .background import background
 from .evidence import mutual_neighbors, row_costs
 from .gaussian import REG_COVAR, fit_gaussians
 from .reachability import reachability_cut, spanning_tree
 from .rounding import Rounded
+from .sampling import carry, followers, sample_rows
 from .seeds import one_hot
 from .spectral import cut
 
 MAX_ROWS = 10_000
 _N_DRAWS, _DRAWN_ROWS = 3, 5000
 _MAX_FEATURES = 64
-_N_NEIGHBORS = 5
 _SIZE_FRACTIONS = (0.5, 0.25, 0.1)
 _CLEAR_GAP = 2.0
+_LEAST_SHARE = 1e-9
 
 
 def automatic(X, n_components, weight, random_state):
@@ -68,28 +68,6 @@ def partition_of_some(X, n_components, weight, random_state, *, max_rows, border
     return _best_partition(recorded, n_components, weight, random_state, borders), rows, weight
 
 
-def sample_rows(weight, size, random_state):
-    """So many rows, drawn by their weights, or all where there are no more: indices, and weights with mean one."""
-    if len(weight) <= size:
-        return np.arange(len(weight)), weight / weight.mean()
-    return np.sort(random_state.choice(len(weight), size, replace=False, p=weight / weight.sum())), np.ones(size)
-
-
-def followers(X, rows):
-    """How much each row of X follows each of some rows of it, sparse matrix of shape (N, n); itself above all."""
-    if len(rows) == len(X):
-        return identity(len(X), format="csr")
-    search = NearestNeighbors(n_neighbors=min(_N_NEIGHBORS, len(rows))).fit(X[rows])
-    graph = search.kneighbors_graph(X, mode="distance")
-    graph.data = 1 / np.maximum(graph.data, np.finfo(np.float32).tiny)
-    return graph
-
-
-def carry(labels, following):
-    """Labels of all rows from those of the rows that they follow."""
-    return (following @ one_hot(labels, labels.max() + 1)).argmax(1)
-
-
 def reduce_features(X, random_state):
     """Rows with what is known of their rounding; of wide data the leading principal components."""
     n_components, recorded = min(_MAX_FEATURES, len(X)), Rounded.of(X, random_state)
@@ -118,8 +96,9 @@ def choose_partition(recorded, partitions, weight, random_state, *, borders=True
 def partition_costs(recorded, partitions, weight, random_state, *, borders=True):
     """What each row adds to the cost of each partition, infinite of those that have fewer clusters than others.
 
-    A cluster that has no more rows than there are features fills no volume, as two stray rows would not in a plane,
-    and counts only where all are so. Neighbours are those in coordinates in which the average cluster is round.
+    A cluster that has no more rows than there are features fills no volume, as two stray rows would not in a plane, and
+    one of mostly background is none; they count only where all are so. What is background counts for no partition.
+    Neighbours are those in coordinates in which the average cluster is round.
 
     Parameters
     ----------
@@ -128,7 +107,7 @@ def partition_costs(recorded, partitions, weight, random_state, *, borders=True)
     weight : ndarray of shape (N,)
     random_state : RandomState
     borders : bool, default=True
-        Whether doubt and mixing have a price.
+        Whether doubt and mixing have a price; a density has neither, and has to explain the background as well.
 
     Returns
     -------
@@ -137,19 +116,29 @@ def partition_costs(recorded, partitions, weight, random_state, *, borders=True)
     """
     X, seed = recorded.values, random_state.randint(np.iinfo(np.int32).max)
     partitions = [np.unique(labels, return_inverse=True)[1] for labels in partitions]
-    sizes = [np.bincount(labels) for labels in partitions]
-    n_clusters = [((own > X.shape[1]).sum(), len(own)) for own in sizes]
-    counted = [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]
-    weight, edges = weight / weight.mean(), None
-    if borders:
-        edges = mutual_neighbors(recorded.spread @ _whitening(recorded, weight, [partitions[i] for i in counted]))
-    costs = np.full((len(partitions), len(X)), np.inf)
-    known: dict = {}
+    of_clusters = np.ones(len(X))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fits of degenerate clusters are judged like the others
+        if borders:
+            most_clusters = max(labels.max() for labels in partitions) + 1
+            of_clusters -= background(recorded, weight, most_clusters, np.random.RandomState(seed))
+        n_clusters = [(_n_found(labels, of_clusters, X.shape[1]), labels.max() + 1) for labels in partitions]
+        counted = [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]
+        weight, edges = weight * np.maximum(of_clusters, _LEAST_SHARE), None
+        weight = weight / weight.mean()
+        if borders:
+            edges = mutual_neighbors(recorded.spread @ _whitening(recorded, weight, [partitions[i] for i in counted]))
+        costs = np.full((len(partitions), len(X)), np.inf)
+        known: dict = {}
         for i in counted:
             costs[i] = weight * row_costs(X, partitions[i], weight, recorded.variance, edges, seed, known=known)
     return np.where(np.isnan(costs), np.inf, costs)
+
+
+def _n_found(labels, of_clusters, n_features):
+    """The number of clusters with more rows than features, most of them not background."""
+    size = np.bincount(labels)
+    return ((size > n_features) & (2 * np.bincount(labels, of_clusters) > size)).sum()
 
 
 def candidates(recorded, n_clusters, weight, edges, random_state, *, least_gap=_CLEAR_GAP):

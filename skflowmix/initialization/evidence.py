@@ -25,9 +25,10 @@ from sklearn.neighbors import NearestNeighbors
 from .gaussian import fit_gaussians
 from .seeds import kmeans
 
+REG_COVAR = 1e-3
 _MAX_PARTS = 8
 _N_NEIGHBORS = 10
-_REG_COVAR = 1e-3
+_FIRST_UNIFORM = 0.05
 
 
 def row_costs(X, labels, weight, rounding, edges, random_state, *, known=None):
@@ -115,20 +116,39 @@ def row_mixing(labels, weight, edges):
     return parted * weight.sum() / count.sum() / by_chance
 
 
-def describe(X, weight, rounding, random_state, *, max_parts=_MAX_PARTS):
+def describe(X, weight, rounding, random_state, *, min_parts=1, max_parts=_MAX_PARTS, log_uniform=-np.inf):
     """The Gaussian mixture of some rows with the lowest BIC, and its number of parameters.
 
     Covariances are diagonal or, of more than 2 D rows, free, whichever is better: of many features most may have
     nothing to do with each other. Every size up to eight is tried, and then each by a fifth larger: BIC of a ring with
-    few parts is no guide to that with many.
+    few parts is no guide to that with many. Beside the Gaussians there may be a component that stays uniform.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D)
+    weight : ndarray of shape (N,)
+    rounding : ndarray of shape (D,)
+    random_state : int
+    min_parts, max_parts : int, default=1, 8
+        The smallest size is tried however few rows there are.
+    log_uniform : float, default=-inf
+        Log-density of the uniform component; none by default.
+
+    Returns
+    -------
+    fit : GaussianFit
+    n_parameters : int
+        Of the Gaussians.
     """
     n, d = X.shape
     diagonal_or_free = [True, False] if n > 2 * d > 2 else [True]
-    best, lowest, n_parts, reg_covar = None, np.inf, 1, _REG_COVAR + rounding
-    while n_parts <= max_parts and (n_parts == 1 or n >= 2.5 * n_parts * (d + 1)):
-        start = kmeans(X, n_parts, weight, random_state, n_init=1)
+    first_share = 1.0 if log_uniform == -np.inf else 1 - _FIRST_UNIFORM
+    how = {"log_uniform": log_uniform, "reg_covar": REG_COVAR + rounding, "max_iter": 30, "tol": 1e-2}
+    best, lowest, n_parts = None, np.inf, min_parts
+    while n_parts == min_parts or (n_parts <= max_parts and n >= 2.5 * n_parts * (d + 1)):
+        start = first_share * kmeans(X, n_parts, weight, random_state, n_init=1)
         for diagonal in diagonal_or_free:
-            fit = fit_gaussians(X, weight, start, diagonal=diagonal, reg_covar=reg_covar, max_iter=30, tol=1e-2)
+            fit = fit_gaussians(X, weight, start, diagonal=diagonal, **how)
             n_parameters = n_parts * (1 + d + (d if diagonal else d * (d + 1) // 2)) - 1
             bic = -2 * fit.mean_log_prob * weight.sum() + n_parameters * np.log(n)
             if best is None or bic < lowest:

@@ -14,6 +14,7 @@ from scipy.special import softmax
 from .seeds import kmeans
 
 REG_COVAR = 1e-5
+_LEAST_PROPORTION = 1e-12
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,16 @@ class GaussianFit:
     means : ndarray of shape (K, D)
     choleskys : ndarray of shape (K, D, D)
         Lower factors of the covariances.
+    log_background : float
+        Log-density of a uniform component beside the Gaussians, its proportion included.
     mean_log_prob : float
-        Weighted mean log-density of the rows that it was fitted to.
+        Weighted mean log-density of the rows that it was fitted to, with the uniform component.
     """
 
     log_proportions: np.ndarray
     means: np.ndarray
     choleskys: np.ndarray
+    log_background: float = -np.inf
     mean_log_prob: float = -np.inf
 
     def log_joint(self, X):
@@ -46,12 +50,22 @@ class GaussianFit:
         return constant - 0.5 * np.einsum("nkd,nkd->nk", z, z)
 
     def log_prob(self, X):
-        """Log-density: ndarray of shape (N, D) -> ndarray of shape (N,)."""
+        """Log-density of the Gaussians: ndarray of shape (N, D) -> ndarray of shape (N,)."""
         return _log_sum_exp(self.log_joint(X))
 
 
 def fit_gaussians(
-    X, weight, resp, *, n_pseudo_rows=0.0, tied=False, diagonal=False, reg_covar=REG_COVAR, max_iter=60, tol=1e-3
+    X,
+    weight,
+    resp,
+    *,
+    log_uniform=-np.inf,
+    n_pseudo_rows=0.0,
+    tied=False,
+    diagonal=False,
+    reg_covar=REG_COVAR,
+    max_iter=60,
+    tol=1e-3,
 ):
     """Expectation-maximisation from given responsibilities.
 
@@ -60,6 +74,9 @@ def fit_gaussians(
     X : ndarray of shape (N, D)
     weight : ndarray of shape (N,)
     resp : ndarray of shape (N, K)
+        What they leave of one belongs to the uniform component.
+    log_uniform : float, default=-inf
+        Log-density of a uniform component beside the Gaussians; without one by default.
     n_pseudo_rows : float, default=0.0
         Rows of the pooled covariance that each covariance takes in.
     tied, diagonal : bool, default=False
@@ -77,13 +94,14 @@ def fit_gaussians(
     mean_log_prob = -np.inf
     for _ in range(max_iter):
         fit = _maximise(X, weight, resp, n_pseudo_rows, tied, diagonal, reg_covar)
+        log_background = log_uniform + np.log(max(1 - np.exp(fit.log_proportions).sum(), _LEAST_PROPORTION))
         log_joint = fit.log_joint(X)
-        log_prob = _log_sum_exp(log_joint)
+        log_prob = np.logaddexp(_log_sum_exp(log_joint), log_background)
         previous, mean_log_prob = mean_log_prob, float(np.average(log_prob, weights=weight))
         if mean_log_prob - previous < tol:
             break
         resp = np.exp(log_joint - log_prob[:, None])
-    return replace(fit, mean_log_prob=mean_log_prob)
+    return replace(fit, log_background=log_background, mean_log_prob=mean_log_prob)
 
 
 def _log_sum_exp(log_joint):
@@ -97,14 +115,14 @@ def _maximise(X, weight, resp, n_pseudo_rows, tied, diagonal, reg_covar):
     means = mass.T @ X / count[:, None]
     centred = X - means[:, None]
     scatter = (centred * mass.T[:, :, None]).swapaxes(1, 2) @ centred
-    pooled = scatter.sum(0) / weight.sum()
+    pooled = scatter.sum(0) / count.sum()
     if tied:
         covariances = np.repeat(pooled[None], len(count), axis=0)
     else:
         covariances = (scatter + n_pseudo_rows * pooled) / (count + n_pseudo_rows)[:, None, None]
     eye = np.eye(X.shape[1])
     covariances = (covariances * eye if diagonal else covariances) + reg_covar * eye
-    return GaussianFit(np.log(count / count.sum()), means, np.linalg.cholesky(covariances))
+    return GaussianFit(np.log(count / weight.sum()), means, np.linalg.cholesky(covariances))
 
 
 def gmm(X, n_components, weight, random_state):

@@ -24,10 +24,11 @@ import numpy as np
 from scipy.special import logsumexp
 
 from ..threads import one_thread
-from .automatic import candidates, carry, followers, reduce_features, sample_rows
+from .automatic import candidates, reduce_features
 from .evidence import describe
 from .narrows import narrows, neighbor_graph
 from .reachability import spanning_tree
+from .sampling import carry, followers, sample_rows
 from .seeds import one_hot
 from .valleys import N_NEIGHBORS, border_depths, neighbor_edges, valleys
 

@@ -2,7 +2,8 @@
 
 from sklearn.neighbors import NearestNeighbors
 
-from .automatic import followers, partition_of_some
+from .automatic import partition_of_some
+from .sampling import followers
 from .seeds import one_hot
 
 _MAX_ROWS = 3000
