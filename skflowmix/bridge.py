@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from .mixture import rows_at_once
-from .threads import largest_product, threads_for
+from .modules.workload import largest_product, rows_at_once
+from .threads import threads_for
 
 _SHARE_OF_ROWS = 0.25  # They are there twice, once all of them and once split, and steps need memory, too.
 

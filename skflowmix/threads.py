@@ -38,14 +38,3 @@ def one_thread():
     """Keep scikit-learn's loops, of a few thousand rows at most, from being divided; also a decorator."""
     with threadpool_limits(limits=1, user_api="openmp"):
         yield
-
-
-def largest_product(model, n_rows):
-    """Multiply-adds of the largest product of a batch's rows and a model's parameters.
-
-    Parameters
-    ----------
-    model : nn.Module
-    n_rows : int
-    """
-    return n_rows * max(parameter.numel() for parameter in model.parameters())

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from skflowmix.bases import BASES
-from skflowmix.flows import make_flow
-from skflowmix.mixture import FlowMixture
+from skflowmix.modules.bases import BASES
+from skflowmix.modules.flows import make_flow
+from skflowmix.modules.mixture import FlowMixture
 
 
 @pytest.fixture(scope="session", params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])

@@ -1,31 +1,41 @@
 """What the layout promises: imports point one way, files are short, and nothing global is touched."""
 
 import ast
+import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import skflowmix
 
 PACKAGE = Path(skflowmix.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-MAX_LINES = 350
+MAX_LINES, MAX_MEDIAN = 300, 150
 
 LAYERS = [
     {"_version", "threads"},
-    {"nets"},
-    {"transforms"},
-    {"bases"},
-    {"flows", "posterior"},
-    {"mixture"},
-    {"training", "initialization", "bridge"},
+    {"modules"},
+    {"training", "partitions", "bridge"},
+    {"fitting"},
     {"estimators"},
     {"__init__"},
 ]
+ROOMS_OF_MODULES = [
+    {"component_axis", "workload", "perceptrons"},
+    {"nets"},
+    {"transforms"},
+    {"bases"},
+    {"flows", "posterior", "chains"},
+    {"mixture"},
+    {"__init__"},
+]
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
-MAY_IMPORT_SKLEARN = {"estimators", "bridge", "initialization"}
+RANK_IN_MODULES = {part: rank for rank, layer in enumerate(ROOMS_OF_MODULES) for part in layer}
+MAY_IMPORT_SKLEARN = {"estimators", "fitting", "bridge", "partitions"}
 
 
 def part_of(path):
@@ -55,6 +65,10 @@ def own_imports(path):
     return {name.split(".")[1] for name in imported_modules(path) if name.startswith("skflowmix.")}
 
 
+def imports_within_modules(path):
+    return {name.split(".")[2] for name in imported_modules(path) if name.startswith("skflowmix.modules.")}
+
+
 each_file = pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
 
 
@@ -63,7 +77,8 @@ def test_every_module_has_a_layer():
 
 
 def test_the_walk_sees_imports():
-    assert own_imports(PACKAGE / "transforms" / "coupling.py") == {"nets", "transforms"}
+    assert imports_within_modules(PACKAGE / "modules" / "transforms" / "coupling.py") == {"nets", "transforms"}
+    assert own_imports(PACKAGE / "fitting" / "supply.py") == {"bridge", "fitting", "training"}
     assert {"estimators", "_version"} <= own_imports(PACKAGE / "__init__.py")
 
 
@@ -72,6 +87,13 @@ def test_imports_point_one_way(path):
     part = part_of(path)
     wrong = {name for name in own_imports(path) - {part} if RANK[name] >= RANK[part]}
     assert wrong == set(), f"{part} may not import {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if part_of(path) == "modules"], ids=lambda path: path.stem)
+def test_imports_of_modules_point_one_way(path):
+    part = path.relative_to(PACKAGE / "modules").with_suffix("").parts[0]
+    wrong = {name for name in imports_within_modules(path) - {part} if RANK_IN_MODULES[name] >= RANK_IN_MODULES[part]}
+    assert wrong == set(), f"modules/{part} may not import {sorted(wrong)}"
 
 
 @each_file
@@ -83,6 +105,29 @@ def test_only_the_outer_layers_import_scikit_learn(path):
 @each_file
 def test_file_is_read_in_one_sitting(path):
     assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+def test_most_files_are_short():
+    assert np.median([len(path.read_text().splitlines()) for path in FILES]) <= MAX_MEDIAN
+
+
+def own_ancestors(cls):
+    return [ancestor for ancestor in cls.__mro__[1:] if ancestor.__module__.startswith("skflowmix.")]
+
+
+@each_file
+def test_no_tower_of_classes(path):
+    module = importlib.import_module(".".join(module_of(path)).removesuffix(".__init__"))
+    classes = [cls for cls in vars(module).values() if inspect.isclass(cls) and cls.__module__ == module.__name__]
+    towers = [cls.__name__ for cls in classes if len(own_ancestors(cls)) > 1]
+    assert towers == [], f"{towers} inherit from more than one other class of this package"
+
+
+@each_file
+def test_nothing_prints_but_the_report(path):
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    prints = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+    assert not prints or path == PACKAGE / "training" / "report.py"
 
 
 def test_there_is_no_drawer_for_everything():

@@ -8,11 +8,11 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 
 from skflowmix import FlowMixtureClustering
-from skflowmix.initialization import INITIALIZERS
-from skflowmix.initialization.automatic import partition_costs
-from skflowmix.initialization.background import background
-from skflowmix.initialization.evidence import row_costs
-from skflowmix.initialization.rounding import Rounded
+from skflowmix.fitting import INITIALIZERS
+from skflowmix.partitions.automatic import partition_costs
+from skflowmix.partitions.background import background
+from skflowmix.partitions.evidence import row_costs
+from skflowmix.partitions.rounding import Rounded
 
 
 def standardised(X, share, seed=0):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from skflowmix import bases
-from skflowmix.bases import BASES, Base, Logistic, Normal, StudentT, Uniform
+from skflowmix.modules import bases
+from skflowmix.modules.bases import BASES, Base, Logistic, Normal, StudentT, Uniform
 
 DEGREES_OF_FREEDOM = np.array([[1.5, 2.0, 4.0], [10.0, 30.0, 1000.0]])
 

@@ -23,7 +23,7 @@ def fit(device, **parameters):
 @pytest.fixture
 def no_compiler(monkeypatch):
     def compile_nothing(function, **options):
-        def fail(x):
+        def fail(x, context):
             raise RuntimeError("InvalidCxxCompiler: no C++ compiler\nand a long trace")
 
         return fail

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from learning import learn
 from sklearn.datasets import make_moons
 
 from skflowmix import FlowMixtureClassifier, FlowMixtureDensity
-from skflowmix.posterior import PosteriorNetwork
-from skflowmix.training import AssignedObjective, Objective, Rows, TrainingOptions, consistency_loss, train
+from skflowmix.modules.posterior import PosteriorNetwork
+from skflowmix.training import AssignedObjective, LikelihoodObjective, RowObjective, Rows, consistency_loss
 
 pytestmark = pytest.mark.filterwarnings("ignore:The fit still improved:sklearn.exceptions.ConvergenceWarning")
 
@@ -66,16 +67,21 @@ class TestLoss:
     def test_objective_adds_the_term_where_there_is_a_view(self, mixture):
         rows = with_view(rows_of(20))
         alone = replace(rows, view=None)
-        plain, loss = Objective()(mixture, alone), Objective(consistency_weight=WEIGHT)(mixture, rows)
+        plain, loss = (
+            LikelihoodObjective()(mixture, alone),
+            LikelihoodObjective(consistency_weight=WEIGHT)(mixture, rows),
+        )
         views = mixture.restart_log_resp(rows.x), mixture.restart_log_resp(rows.view)
         expected = plain + WEIGHT * consistency_loss(*views, rows)
         torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
-        torch.testing.assert_close(Objective(consistency_weight=WEIGHT)(mixture, alone), plain, rtol=0, atol=0)
+        torch.testing.assert_close(
+            LikelihoodObjective(consistency_weight=WEIGHT)(mixture, alone), plain, rtol=0, atol=0
+        )
 
     def test_term_comes_in_gradually(self, make_mixture):
         mixture, rows = make_mixture(), with_view(rows_of(20))
-        plain = Objective()(mixture, replace(rows, view=None))
-        objective = Objective(consistency_weight=WEIGHT)
+        plain = LikelihoodObjective()(mixture, replace(rows, view=None))
+        objective = LikelihoodObjective(consistency_weight=WEIGHT)
         terms = [(objective(mixture, rows, progress) - plain).mean().item() for progress in (0.0, 0.5, 1.0)]
         assert terms[0] < terms[1] < terms[2]
         assert terms[0] < 0.01 * terms[2]
@@ -84,7 +90,7 @@ class TestLoss:
 class TestTraining:
     @pytest.mark.parametrize(
         "objective",
-        [Objective(), AssignedObjective(), Objective(consistency_weight=WEIGHT)],
+        [LikelihoodObjective(), AssignedObjective(), LikelihoodObjective(consistency_weight=WEIGHT)],
         ids=["0", "assigned", "3"],
     )
     def test_steps_have_an_independent_view_where_the_objective_needs_one(self, make_mixture, objective):
@@ -92,17 +98,18 @@ class TestTraining:
         rows = replace(rows, resp=torch.full((64, 1, 2), 0.5, dtype=torch.float64))
         mixture = make_mixture("affine", 2)
 
-        class Spy:
-            needs_view = getattr(objective, "needs_view", False)
+        class Spy(RowObjective):
+            def demands(self, model):
+                return objective.demands(model)
 
-            def __call__(self, mixture, rows, progress=1.0):
+            def __call__(self, model, rows, progress=1.0):
                 if torch.is_grad_enabled():
                     seen.append(rows)
-                return objective(mixture, rows, progress)
+                return objective(model, rows, progress)
 
-        train(mixture, rows, TrainingOptions(max_iter=1, noise=0.1), objective=Spy(), generator=seeded())
+        learn(mixture, rows, {"max_iter": 1, "noise": 0.1}, objective=Spy(), generator=seeded())
         assert len(seen) == 10
-        if not Spy.needs_view:
+        if not objective.demands(mixture).view:
             assert all(batch.view is None for batch in seen)
             return
         noise = torch.cat([(batch.x - batch.view) for batch in seen])
@@ -110,12 +117,12 @@ class TestTraining:
 
     def test_views_are_scored_by_no_evaluation(self, make_mixture):
         rows, mixture = rows_of(64), make_mixture("affine", 2)
-        options = TrainingOptions(max_iter=1, noise=0.5, learning_rate=1e-12)
-        (score,), _, _ = train(
+        options = {"max_iter": 1, "noise": 0.5, "learning_rate": 1e-12}
+        (score,), _, _ = learn(
             mixture,
             rows,
             options,
-            objective=Objective(consistency_weight=1e3),
+            objective=LikelihoodObjective(consistency_weight=1e3),
             validation=rows,
             generator=seeded(),
         )
@@ -124,12 +131,12 @@ class TestTraining:
 
     def test_trained_assignments_agree(self, mixture):
         rows = rows_of(64)
-        options = TrainingOptions(max_iter=10, noise=0.3, learning_rate=3e-2, ramp_iter=2)
+        options = {"max_iter": 10, "noise": 0.3, "learning_rate": 3e-2, "ramp_iter": 2}
         views = with_view(rows)
         disagreement = []
         for weight in (0.0, 30.0):
             trained = mixture.restart(0)
-            train(trained, rows, options, objective=Objective(consistency_weight=weight), generator=seeded())
+            learn(trained, rows, options, objective=LikelihoodObjective(consistency_weight=weight), generator=seeded())
             one, other = (trained.restart_log_resp(x).detach() for x in (views.x, views.view))
             disagreement.append(consistency_loss(one, other, rows).mean().item())
         assert disagreement[1] < 0.5 * disagreement[0]
@@ -137,11 +144,12 @@ class TestTraining:
     def test_states_of_an_unfinished_ramp_are_no_rivals(self, make_mixture):
         rows, mixture = rows_of(64), make_mixture("affine", 2)
 
-        def worse_and_worse(mixture, rows, progress=1.0):
-            return -mixture.restart_log_joint(rows.x).logsumexp(-1) + 100 * progress
+        class WorseAndWorse(RowObjective):
+            def __call__(self, model, rows, progress=1.0):
+                return -model.restart_log_joint(rows.x).logsumexp(-1) + 100 * progress
 
-        options = TrainingOptions(max_iter=6, ramp_iter=4, n_iter_no_change=1, n_step_sizes=1, learning_rate=1e-12)
-        (score,), converged, history = train(mixture, rows, options, objective=worse_and_worse, generator=seeded())
+        options = {"max_iter": 6, "ramp_iter": 4, "n_iter_no_change": 1, "n_step_sizes": 1, "learning_rate": 1e-12}
+        (score,), converged, history = learn(mixture, rows, options, objective=WorseAndWorse(), generator=seeded())
         assert len(history.training_score) == 5
         assert converged
         assert score < -90

@@ -4,21 +4,22 @@ import math
 
 import pytest
 import torch
+from learning import learn
 from torch.nn.functional import softplus
 
-from skflowmix.bases import Normal
-from skflowmix.flows import make_flow
-from skflowmix.mixture import FlowMixture
-from skflowmix.nets import MLP
-from skflowmix.training import Rows, TrainingOptions, mixture_loss, objectives, train
-from skflowmix.transforms import AffineMap, Compose, Coupling, SplineMap, Transform, affine_coupling
-from skflowmix.transforms.affine_coupling import AffineCouplings
+from skflowmix.modules.bases import Normal
+from skflowmix.modules.flows import make_flow
+from skflowmix.modules.mixture import FlowMixture
+from skflowmix.modules.nets import MLP
+from skflowmix.modules.transforms import AffineMap, Compose, Coupling, SplineMap, compose, coupling_runs
+from skflowmix.modules.transforms.coupling_runs import AffineCouplings
+from skflowmix.training import Rows, mixture_loss, objectives
 
 ROUNDING = {torch.float64: {"rtol": 1e-9, "atol": 1e-9}, torch.float32: {"rtol": 1e-4, "atol": 1e-4}}
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
 
-def plain_perceptrons(self, x):
+def plain_perceptrons(self, x, context=None):
     """`MLP.forward`, one layer after the other."""
     weights = list(self.weights)
     if self.is_masked:
@@ -55,9 +56,9 @@ def plain_spline(self, x, raw):
     return torch.where(inside, z.squeeze(1), x), torch.where(inside, slope.squeeze(1).log(), 0.0)
 
 
-def plain_coupling(self, x):
+def plain_coupling(self, x, context=None):
     """`Coupling.forward` in the parts that other scalar maps take."""
-    return self._couple(self.scalar_map.forward, x)
+    return self._couple(self.scalar_map.forward, x, context)
 
 
 def draw(shape, dtype=torch.float64, seed=0):
@@ -134,7 +135,7 @@ def test_affine_couplings_equal_plain_ones(mask, needs_x, dtype, device):
         parameter.data += 0.3 * draw(parameter.shape, dtype, seed).to(device)
     x = draw((4, 11, len(mask)), dtype).to(device).requires_grad_(needs_x)
     results = []
-    for forward in (coupling.forward, lambda x: plain_coupling(coupling, x)):
+    for forward in (Compose([coupling]), lambda x: plain_coupling(coupling, x)):
         outputs = forward(x)
         pulls = [draw(output.shape, dtype, seed=9).to(device) for output in outputs]
         wanted = [*parameters, x] if needs_x else parameters
@@ -146,7 +147,7 @@ def test_affine_couplings_equal_plain_ones(mask, needs_x, dtype, device):
 def test_affine_couplings_pass_gradcheck():
     coupling = Coupling(2, (True, False, False), AffineMap(), (4,), generator=torch.Generator().manual_seed(0)).double()
     coupling.conditioner.weights[-1].data += 0.3 * draw(coupling.conditioner.weights[-1].shape)
-    assert torch.autograd.gradcheck(coupling, draw((2, 5, 3)).requires_grad_())
+    assert torch.autograd.gradcheck(Compose([coupling]), draw((2, 5, 3)).requires_grad_())
 
 
 FIRST, SECOND = (True, True, False, False, False), (False, False, True, True, True)
@@ -189,7 +190,7 @@ def test_couplings_of_the_same_parts_are_one_step(monkeypatch):
 @pytest.mark.parametrize("needs_x", [True, False])
 @each_dtype
 def test_couplings_in_one_step_equal_plain_ones(monkeypatch, tile, needs_x, dtype, device):
-    monkeypatch.setattr(affine_coupling, "_CACHED_BYTES", tile * 20 * 11 * dtype.itemsize / torch.get_num_threads())
+    monkeypatch.setattr(coupling_runs, "_CACHED_BYTES", tile * 20 * 11 * dtype.itemsize / torch.get_num_threads())
     flow = runs().to(device, dtype)
     parameters = list(flow.parameters())
     for seed, parameter in enumerate(parameters):
@@ -204,7 +205,7 @@ def test_couplings_in_one_step_equal_plain_ones(monkeypatch, tile, needs_x, dtyp
     found = outputs_and_gradients_of(flow)
     with torch.no_grad():
         kept_nothing = flow(x)
-    monkeypatch.setattr(Coupling, "run_key", Transform.run_key)
+    monkeypatch.setattr(compose, "fuse_runs", lambda transforms: transforms)
     monkeypatch.setattr(Coupling, "forward", plain_coupling)
     for one, other in zip(found, outputs_and_gradients_of(flow), strict=True):
         torch.testing.assert_close(one, other, **ROUNDING[dtype])
@@ -213,7 +214,7 @@ def test_couplings_in_one_step_equal_plain_ones(monkeypatch, tile, needs_x, dtyp
 
 
 def test_couplings_in_one_step_pass_gradcheck(monkeypatch):
-    monkeypatch.setattr(affine_coupling, "_CACHED_BYTES", 1)
+    monkeypatch.setattr(coupling_runs, "_CACHED_BYTES", 1)
     flow = Compose([coupling(mask, 2, hidden=(4,)) for mask in (FIRST, SECOND, FIRST)]).double()
     for seed, parameter in enumerate(flow.parameters()):
         parameter.data += 0.3 * draw(parameter.shape, seed=seed)
@@ -230,7 +231,7 @@ def test_step_equals_the_plain_one(monkeypatch, make_mixture, preset):
         return [loss, *torch.autograd.grad(loss, list(mixture.parameters()))]
 
     found = step()
-    monkeypatch.setattr(Coupling, "run_key", Transform.run_key)
+    monkeypatch.setattr(compose, "fuse_runs", lambda transforms: transforms)
     monkeypatch.setattr(Coupling, "forward", plain_coupling)
     monkeypatch.setattr(MLP, "forward", plain_perceptrons)
     monkeypatch.setattr(AffineMap, "forward", plain_affine)
@@ -264,9 +265,11 @@ def n_subnormal(values):
     return ((values != 0) & (values.abs() < torch.finfo(values.dtype).tiny)).sum().item()
 
 
-def everything(mixture, rows, progress=1.0):
+class Everything(objectives.RowObjective):
     """The likelihood of all components, as where none may be left out of a step."""
-    return objectives.Objective()(mixture, rows, progress)
+
+    def __call__(self, model, rows, progress=1.0):
+        return objectives.LikelihoodObjective()(model, rows, progress)
 
 
 def test_steps_have_no_subnormal_gradients(monkeypatch):
@@ -281,8 +284,8 @@ def test_steps_have_no_subnormal_gradients(monkeypatch):
         base.seen = []
         mixture = FlowMixture(make_flow("affine", 2, 1), base, 2)
         mixture.initialize(x, resp)
-        options = TrainingOptions(max_iter=1, batch_size=200)
-        train(mixture, Rows(x, torch.ones(200)), options, objective=everything)
+        options = {"max_iter": 1, "batch_size": 200}
+        learn(mixture, Rows(x, torch.ones(200)), options, objective=Everything())
         found.append(sum(map(n_subnormal, base.seen)))
     assert found[0] == 0
     assert found[1] > 0, "the rows should be so far that it matters"

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import sklearn
 import torch
+from learning import learn
 from sklearn.datasets import make_moons
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch.nn.functional import one_hot
 
 from skflowmix import FlowMixtureClassifier, FlowMixtureDensity
-from skflowmix.bases import Normal
-from skflowmix.flows import make_flow, make_shared_layers
-from skflowmix.mixture import FlowMixture
-from skflowmix.training import SOLVERS, AssignedObjective, Objective, Rows, TrainingOptions
+from skflowmix.modules.bases import Normal
+from skflowmix.modules.flows import make_flow, make_shared_layers
+from skflowmix.modules.mixture import FlowMixture
+from skflowmix.training import SOLVERS, AssignedObjective, LikelihoodObjective, Rows, evaluate
 from skflowmix.training.em import e_step, most_probable, posterior
-from skflowmix.training.loop import evaluate
 
 ASSIGN = {"em": posterior, "hard-em": most_probable}
 ROUNDING = 1e-9
@@ -45,9 +45,11 @@ def random_rows(n_rows=120, seed=0, *, n_components=None):
 
 
 def solve(solver, mixture, rows, *, objective=None, generator=None, **options):
-    options = TrainingOptions(**{"max_iter": 12, "batch_size": 60, "noise": 0.1} | options)
-    objective = Objective() if objective is None else objective
-    return SOLVERS[solver](mixture, rows, options, objective=objective, generator=generator or seeded())
+    options = {"max_iter": 12, "batch_size": 60, "noise": 0.1} | options
+    objective = LikelihoodObjective() if objective is None else objective
+    return learn(
+        mixture, rows, options, solve=SOLVERS[solver].solve, objective=objective, generator=generator or seeded()
+    )
 
 
 def start(rows, n_components=2, *, flow="realnvp", seed=0, n_shared_layers=0, resp=None):
@@ -93,7 +95,7 @@ class TestEStep:
     def test_bound_is_the_joint_likelihood(self, n_components, make_mixture):
         mixture, rows = make_mixture(n_restarts=2), random_rows(n_components=n_components)
         bound, _ = e_step(mixture, rows, unlabelled_weight=0.3)
-        expected = evaluate(mixture, rows, Objective(supervised_weight=0.0, unlabelled_weight=0.3))
+        expected = evaluate(mixture, rows, LikelihoodObjective(supervised_weight=0.0, unlabelled_weight=0.3))
         torch.testing.assert_close(bound, expected)
 
 
@@ -113,7 +115,7 @@ class TestBound:
     def test_bound_with_fewer_unlabelled_rows_never_falls(self, solver):
         rows = random_rows(n_components=3)
         mixture = start(rows, 3)
-        objective = Objective(supervised_weight=1.0, unlabelled_weight=0.3)
+        objective = LikelihoodObjective(supervised_weight=1.0, unlabelled_weight=0.3)
         _, _, history = solve(solver, mixture, rows, learning_rate=0.05, objective=objective)
         assert_never_falls(history.training_score)
 
@@ -141,10 +143,16 @@ class TestBound:
         rows, validation = random_rows(60), random_rows(30, seed=1)
         mixture = start(rows)
         solve(solver, mixture, rows, learning_rate=0.05)
-        options = TrainingOptions(max_iter=9, batch_size=60, learning_rate=0.05, noise=1.0)
+        options = {"max_iter": 9, "batch_size": 60, "learning_rate": 0.05, "noise": 1.0}
         spread = replace(validation, x=2 * validation.x)
-        (score,), _, history = SOLVERS[solver](
-            mixture, rows, options, objective=Objective(), validation=spread, generator=seeded()
+        (score,), _, history = learn(
+            mixture,
+            rows,
+            options,
+            solve=SOLVERS[solver].solve,
+            objective=LikelihoodObjective(),
+            validation=spread,
+            generator=seeded(),
         )
         assert bound_of(solver, mixture, spread) == pytest.approx([score], rel=1e-12)
         assert score >= np.max(history.validation_score) - ROUNDING
@@ -154,7 +162,7 @@ class TestBound:
     def test_rows_without_weight_leave_the_mixture_alone(self, solver, make_mixture):
         mixture, rows = make_mixture(), random_rows()
         before = {name: tensor.clone() for name, tensor in mixture.state_dict().items()}
-        (score,), _, history = solve(solver, mixture, rows, objective=Objective(unlabelled_weight=0.0))
+        (score,), _, history = solve(solver, mixture, rows, objective=LikelihoodObjective(unlabelled_weight=0.0))
         assert score == 0
         assert np.isfinite(history.training_score).all()
         for name, tensor in mixture.state_dict().items():
@@ -265,13 +273,14 @@ class TestEstimators:
     @pytest.mark.parametrize("max_iter", [1, 9])
     def test_max_iter_bounds_the_iterations(self, solver, max_iter, device, capsys):
         X, _ = make_moons(80, noise=0.1, random_state=0)
-        estimator = self.make(solver, device, max_iter=max_iter, verbose=True).fit(X)
+        estimator = self.make(solver, device, max_iter=max_iter, verbose=2).fit(X)
         n_warm_up = len(estimator.history_.warm_up.training_score)
         assert estimator.n_iter_ == max_iter
         assert not estimator.converged_
         assert n_warm_up == max_iter // 2
         assert len(estimator.lower_bounds_) == -(-(max_iter - n_warm_up) // 3)
-        assert len(capsys.readouterr().out.splitlines()) == n_warm_up + len(estimator.lower_bounds_)
+        told = [line for line in capsys.readouterr().out.splitlines() if ": iteration " in line]
+        assert len(told) == n_warm_up + len(estimator.lower_bounds_)
 
     def test_fit_ends_when_it_no_longer_improves(self, solver, device):
         X, _ = make_moons(80, noise=0.1, random_state=0)

@@ -19,7 +19,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
-from skflowmix.mixture import FlowMixture
+from skflowmix.fitting import CLASSIFICATION, CLUSTERING, DENSITY
+from skflowmix.modules.mixture import FlowMixture
+from skflowmix.partitions.automatic import automatic
+from skflowmix.partitions.soft import soft
 
 ESTIMATORS = [FlowMixtureClustering, FlowMixtureDensity, FlowMixtureClassifier]
 UNSUPERVISED = [FlowMixtureClustering, FlowMixtureDensity]
@@ -713,8 +716,14 @@ class TestTraining:
         assert estimator.lower_bound_ >= max(estimator.lower_bounds_, default=-np.inf)
 
     def test_verbose_tells_of_every_iteration(self, device, capsys):
-        estimator = make(FlowMixtureDensity, device, verbose=True).fit(moons()[0])
-        assert len(capsys.readouterr().out.splitlines()) == estimator.n_iter_
+        estimator = make(FlowMixtureDensity, device, verbose=2).fit(moons()[0])
+        told = capsys.readouterr().out.splitlines()
+        assert sum(": iteration " in line for line in told) == estimator.n_iter_
+        assert [line.partition(",")[0] for line in told if ": iteration " not in line] == [
+            "Start",
+            "Warm-up",
+            "Training",
+        ]
 
     @every_estimator
     def test_fit_is_silent_and_writes_no_files(self, estimator_class, device, capfd, tmp_path, monkeypatch):
@@ -760,20 +769,9 @@ class TestAttributes:
         assert not hasattr(make(FlowMixtureClassifier, device).fit(X, y), "labels_")
 
 
-@pytest.mark.filterwarnings("ignore:The fit still improved:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
-    ("estimator_class", "labelled", "start"),
-    [
-        (FlowMixtureClustering, False, "automatic"),
-        (FlowMixtureDensity, False, "soft"),
-        (FlowMixtureDensity, True, "automatic"),
-        (FlowMixtureClassifier, True, "soft"),
-    ],
+    ("recipe", "n_classes", "start"),
+    [(CLUSTERING, 0, automatic), (DENSITY, 0, soft), (DENSITY, 2, automatic), (CLASSIFICATION, 2, soft)],
 )
-def test_only_what_needs_no_clusters_starts_softly(estimator_class, labelled, start, device):
-    X, y = make_moons(60, noise=0.07, random_state=0)
-    model = estimator_class(2, flow="affine", max_iter=2, random_state=0, device=device)
-    y = np.where(y == 1, y, -1) if estimator_class is FlowMixtureDensity else y
-    model.fit(X, y if labelled else None)
-    assert model._initializer("auto").__name__ == start
-    assert model._initializer("kmeans").__name__ == "kmeans"
+def test_only_what_needs_no_clusters_starts_softly(recipe, n_classes, start):
+    assert recipe.automatic(n_classes) is start

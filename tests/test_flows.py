@@ -6,8 +6,8 @@ import torch
 from scipy import stats
 from torch.distributions import MultivariateNormal
 
-from skflowmix.bases import Normal
-from skflowmix.flows import PRESETS, make_flow
+from skflowmix.modules.bases import Normal
+from skflowmix.modules.flows import PRESETS, make_flow
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 N_SAMPLES = 4000

@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
 from skflowmix.bridge import device_of_rows
-from skflowmix.estimators import _fit
+from skflowmix.fitting import supply
 
 N_ROWS, N_FEATURES = 400_000, 8
 
@@ -59,7 +59,7 @@ def test_fit_of_rows_that_stay_on_the_cpu(estimator, changes, monkeypatch, devic
         asked.append(n_bytes)
         return torch.device("cpu")
 
-    monkeypatch.setattr(_fit, "device_of_rows", no_room)
+    monkeypatch.setattr(supply, "device_of_rows", no_room)
     X, y = make_blobs(90, centers=[[-3, 0], [3, 0]], random_state=0)
     small = {"flow": "realnvp", "n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 12, "random_state": 0}
     model = estimator(2, device=device, **small | changes).fit(X, y if estimator is FlowMixtureClassifier else None)

@@ -14,21 +14,23 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
-from skflowmix.bases import Normal
-from skflowmix.flows import make_flow
-from skflowmix.initialization import INITIALIZERS, gaussian, one_hot, soft
-from skflowmix.initialization.automatic import (
+from skflowmix.fitting import INITIALIZERS
+from skflowmix.modules.bases import Normal
+from skflowmix.modules.flows import make_flow
+from skflowmix.modules.mixture import FlowMixture
+from skflowmix.partitions import gaussian, soft
+from skflowmix.partitions.automatic import (
     candidates,
     choose_partition,
     most_typical,
     partition_of_some,
     reduce_features,
 )
-from skflowmix.initialization.evidence import describe, mutual_neighbors, row_costs, row_mixing
-from skflowmix.initialization.reachability import reachability_cut, spanning_tree
-from skflowmix.initialization.rounding import Rounded
-from skflowmix.initialization.spectral import cut
-from skflowmix.mixture import FlowMixture
+from skflowmix.partitions.evidence import describe, mutual_neighbors, row_costs, row_mixing
+from skflowmix.partitions.reachability import reachability_cut, spanning_tree
+from skflowmix.partitions.rounding import Rounded
+from skflowmix.partitions.seeds import one_hot
+from skflowmix.partitions.spectral import cut
 
 STARTS = INITIALIZERS | {"soft": soft.soft}
 every_initializer = pytest.mark.parametrize("name", STARTS)
@@ -352,7 +354,7 @@ def test_neighbours_are_those_in_coordinates_in_which_the_average_cluster_is_rou
     X = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 3))
     partitions, weight = [rng.randint(2, size=300), rng.randint(2, size=300)], rng.uniform(0.5, 1.5, 300)
     monkeypatch.setattr(
-        import_module("skflowmix.initialization.automatic"),
+        import_module("skflowmix.partitions.automatic"),
         "mutual_neighbors",
         lambda Z: seen.append(Z) or mutual_neighbors(Z),
     )
@@ -510,7 +512,7 @@ def test_of_several_draws_the_one_that_the_others_agree_with_is_taken():
 
 @pytest.mark.parametrize(("n_rows", "looked_at"), [(30, [30]), (31, [20, 20, 20])])
 def test_only_where_rows_are_left_out_there_are_several_draws(n_rows, looked_at, monkeypatch):
-    automatic = import_module("skflowmix.initialization.automatic")
+    automatic = import_module("skflowmix.partitions.automatic")
     sizes, best = [], automatic._best_partition
 
     def watched(X, *args):

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skflowmix.flows import PRESETS, TAKE_A_MASK, make_flow, make_shared_layers
-from skflowmix.transforms import MASKS, Coupling, coupling_masks
+from skflowmix.modules.flows import PRESETS, TAKE_A_MASK, make_flow, make_shared_layers
+from skflowmix.modules.transforms import MASKS, Coupling, coupling_masks
 
 IMAGE = (3, 4, 5)
 every_mask = pytest.mark.parametrize("name", MASKS)

@@ -12,10 +12,10 @@ from scipy import stats
 from scipy.special import logsumexp
 from sklearn.mixture import GaussianMixture
 
-from skflowmix.bases import BASES, Normal
-from skflowmix.flows import PRESETS, make_flow
-from skflowmix.mixture import FlowMixture
-from skflowmix.nets import MLP
+from skflowmix.modules.bases import BASES, Normal
+from skflowmix.modules.flows import PRESETS, make_flow
+from skflowmix.modules.mixture import FlowMixture
+from skflowmix.modules.nets import MLP
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
 every_base = pytest.mark.parametrize("base", BASES)
@@ -131,7 +131,7 @@ def test_samples_come_from_the_component_that_they_name():
 @every_base
 def test_log_prob_of_fresh_samples_is_that_of_their_component(make_mixture, preset, base):
     mixture = make_mixture(preset, 3, base=base)
-    x, component, log_prob = mixture.sample_and_log_prob(200, generator=torch.Generator().manual_seed(0))
+    x, component, log_prob = mixture.sample_and_component_log_prob(200, generator=torch.Generator().manual_seed(0))
     again = mixture.sample(200, generator=torch.Generator().manual_seed(0))
     assert torch.equal(x, again[0])
     assert torch.equal(component, again[1])
@@ -165,7 +165,7 @@ def test_each_direction_evaluates_networks_as_often_as_it_must(make_mixture, pre
     x, generator = rows(4, 5), torch.Generator().manual_seed(0)
     assert count_network_evaluations(mixture, lambda: mixture.log_prob(x)) == [of_a_density] * 2
     assert (
-        count_network_evaluations(mixture, lambda: mixture.sample_and_log_prob(4, generator=generator))
+        count_network_evaluations(mixture, lambda: mixture.sample_and_component_log_prob(4, generator=generator))
         == [of_a_sample] * 2
     )
 

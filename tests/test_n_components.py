@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 
 from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
-from skflowmix.initialization.n_components import choose_n_components
+from skflowmix.partitions.n_components import choose_n_components
 
 CHEAP = {"n_components": "auto", "flow": "affine", "max_iter": 5, "random_state": 0}
 
@@ -114,7 +114,7 @@ class TestEstimators:
         assert model.n_components_ == 3
 
     def test_restarts_share_one_choice(self, blobs, device):
-        with mock.patch("skflowmix.estimators._fit.choose_n_components", side_effect=choose_n_components) as choose:
+        with mock.patch("skflowmix.fitting.recipe.choose_n_components", side_effect=choose_n_components) as choose:
             FlowMixtureDensity(**CHEAP, n_init=3, device=device).fit(blobs[0])
         assert choose.call_count == 1
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
 
-from skflowmix.initialization.narrows import narrows, neighbor_graph
-from skflowmix.initialization.valleys import neighbor_edges
+from skflowmix.partitions.narrows import narrows, neighbor_graph
+from skflowmix.partitions.valleys import neighbor_edges
 
 
 def grid(width, height):

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 
-from skflowmix.flows import PRESETS
-from skflowmix.training import AssignedObjective, Objective, Rows, assigned_loss, mixture_loss
+from skflowmix.modules.flows import PRESETS
+from skflowmix.modules.transforms import BatchNorm, Compose
+from skflowmix.training import AssignedObjective, LikelihoodObjective, Rows, assigned_loss, mixture_loss
 from skflowmix.training.compilation import compiled
-from skflowmix.transforms import BatchNorm, Compose
 
 shapes = {"n_rows": st.integers(1, 8), "n_components": st.integers(2, 5), "seed": st.integers(0, 1000)}
 
@@ -207,7 +207,7 @@ def test_flows_of_own_rows_have_the_gradient_of_all_rows(make_mixture, n_restart
 def test_flows_see_as_many_rows_as_the_largest_cluster_unless_shapes_have_to_stay(make_mixture, monkeypatch):
     mixture, rows = make_mixture("nsf"), rows_of_clusters(1)
     seen, forward = [], type(mixture.flow).forward
-    monkeypatch.setattr(type(mixture.flow), "forward", lambda flow, x: seen.append(x.shape[1]) or forward(flow, x))
+    monkeypatch.setattr(type(mixture.flow), "forward", lambda flow, x, *_: seen.append(x.shape[1]) or forward(flow, x))
     AssignedObjective()(mixture, rows)
     with compiled(mixture.flow), torch.no_grad():
         AssignedObjective()(mixture, rows)
@@ -237,7 +237,7 @@ def test_clusters_that_are_given_count_as_labels(make_mixture, discriminative_we
     rows = rows[5:]
     labelled = Rows(rows.x, rows.weight, allowed=rows.resp[:, 0].bool())
     loss = AssignedObjective(discriminative_weight)(mixture, rows)
-    expected = Objective(supervised_weight=discriminative_weight)(mixture, labelled)
+    expected = LikelihoodObjective(supervised_weight=discriminative_weight)(mixture, labelled)
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
 
 

@@ -18,10 +18,10 @@ from torch import nn
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import softplus
 
-from skflowmix import bases
-from skflowmix.flows import make_flow
-from skflowmix.nets import autoregressive_masks
-from skflowmix.transforms import (
+from skflowmix.modules import bases
+from skflowmix.modules.flows import make_flow
+from skflowmix.modules.nets import autoregressive_masks
+from skflowmix.modules.transforms import (
     AffineMap,
     Autoregressive,
     Compose,
@@ -35,7 +35,7 @@ from skflowmix.transforms import (
     QRLinear,
     ShiftMap,
     SplineMap,
-    TriangularAffine,
+    WhitenedAffine,
 )
 
 _validates = Distribution._validate_args
@@ -164,8 +164,8 @@ def qr_linear(ours, index):
     return shifted(scale, rotation(ours.vectors[index]), by=ours.shift[index, 0])
 
 
-def triangular_affine(ours, index):
-    learned = matrix(ours.log_diagonal[index].exp(), ours.lower[index])
+def whitened_affine(ours, index):
+    learned = matrix(ours.learned.log_diagonal[index].exp(), ours.learned.lower[index])
     eye = torch.eye(N_FEATURES).to(learned)
     whiten = [shifted(by=-ours.location[index, 0]), lu(ours.whitening[index], eye)]
     return shifted(*whiten, lu(learned, eye), by=ours.shift[index, 0])
@@ -183,10 +183,10 @@ PEERS = {
     Inverse: lambda ours, index: peer(ours.transform, index).inv,
     LULinear: lu_linear,
     Orthogonal: orthogonal,
-    PLULinear: compose,
+    PLULinear: lambda ours, index: compose(ours.steps, index),
     Permutation: lambda ours, index: zuko.transforms.PermutationTransform(torch.tensor(ours.order)),
     QRLinear: qr_linear,
-    TriangularAffine: triangular_affine,
+    WhitenedAffine: whitened_affine,
 }
 
 
@@ -218,7 +218,7 @@ OURS = {
     "PLU": lambda generator: PLULinear(2, [2, 0, 3, 1]),
     "QR": lambda generator: QRLinear(2, N_FEATURES, generator=generator),
     "rotation": lambda generator: Orthogonal(2, N_FEATURES, generator=generator),
-    "whitening": lambda generator: TriangularAffine(2, N_FEATURES),
+    "whitening": lambda generator: WhitenedAffine(2, N_FEATURES),
 }
 WITH_PEERS = ["affine", "nice", "realnvp", "glow", "maf", "iaf", "nsf", "nsf-ar"]
 

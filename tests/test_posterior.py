@@ -5,14 +5,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learning import learn
 from sklearn.base import clone
 from sklearn.datasets import make_blobs, make_circles
 from sklearn.metrics import adjusted_rand_score
 
 from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
-from skflowmix.mixture import FlowMixture
-from skflowmix.posterior import PosteriorNetwork
-from skflowmix.training import Objective, Rows, TrainingOptions, assigned_posterior, elbo_loss, mixture_loss, train
+from skflowmix.modules.mixture import FlowMixture
+from skflowmix.modules.posterior import PosteriorNetwork
+from skflowmix.training import AssignedPosterior, LikelihoodObjective, Rows, elbo_loss, mixture_loss
 
 pytestmark = pytest.mark.filterwarnings("ignore:The fit still improved:sklearn.exceptions.ConvergenceWarning")
 
@@ -173,17 +174,17 @@ class TestLoss:
     def test_temperature_ends_at_one(self, make_amortized):
         mixture, rows = make_amortized(), rows_of(20)
         bound = mixture.elbo(rows.x)[None]
-        torch.testing.assert_close(Objective()(mixture, rows), -bound, rtol=1e-12, atol=1e-12)
-        torch.testing.assert_close(Objective()(mixture, rows, progress=1.0), -bound, rtol=1e-12, atol=1e-12)
-        early, later = (Objective()(mixture, rows, progress=progress) for progress in (0.0, 0.9))
+        torch.testing.assert_close(LikelihoodObjective()(mixture, rows), -bound, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(LikelihoodObjective()(mixture, rows, progress=1.0), -bound, rtol=1e-12, atol=1e-12)
+        early, later = (LikelihoodObjective()(mixture, rows, progress=progress) for progress in (0.0, 0.9))
         assert (early + bound).abs().mean() > 2 * (later + bound).abs().mean() > 0
 
     def test_network_learns_given_assignments(self, make_amortized):
         mixture, rows = make_amortized("affine", 2), rows_of(60)
         resp = (rows.x[:, 0] > 0).double()
         rows = Rows(rows.x, rows.weight, resp=torch.stack([resp, 1 - resp], 1)[:, None])
-        options = TrainingOptions(max_iter=15, learning_rate=3e-2)
-        train(mixture.posterior, rows, options, objective=assigned_posterior, generator=seeded())
+        options = {"max_iter": 15, "learning_rate": 3e-2}
+        learn(mixture.posterior, rows, options, objective=AssignedPosterior(), generator=seeded())
         assert (mixture.log_resp(rows.x).argmax(1) == (resp == 0)).double().mean() > 0.95
 
 
@@ -211,7 +212,7 @@ class TestEstimators:
     def test_classifier_adds_up_the_components_of_a_class(self, device):
         X, y = blobs()
         estimator = make(FlowMixtureClassifier, device).fit(X, y)
-        resp = np.exp(estimator._evaluate("log_resp", X))
+        resp = np.exp(estimator._fitted.evaluate("log_resp", X))
         np.testing.assert_allclose(estimator.predict_proba(X), resp.reshape(len(X), 3, 2).sum(2), rtol=1e-9, atol=1e-12)
 
     def test_bounds_have_the_units_of_the_rows(self, device):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from skflowmix import FlowMixtureClustering, FlowMixtureDensity
-from skflowmix.bases import BASES
-from skflowmix.flows import PRESETS
+from skflowmix.modules.bases import BASES
+from skflowmix.modules.flows import PRESETS
 
 
 @pytest.mark.parametrize("n_features", [1, 2, 5])

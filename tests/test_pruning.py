@@ -9,7 +9,8 @@ from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
-from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity, mixture
+from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
+from skflowmix.modules import FlowMixture, workload
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 GAUSSIANS = {"flow": "affine", "random_state": 0, "max_iter": 60}
@@ -81,16 +82,16 @@ def test_goes_with_other_ways_of_training(parameters, blobs, device):
 
 @pytest.mark.parametrize("n_shared_layers", [0, 1])
 def test_rows_are_looked_at_in_chunks(n_shared_layers, blobs, monkeypatch, device):
-    n_flows_times_rows, sizes, log_joint = 320, [], mixture.FlowMixture.log_joint
+    n_flows_times_rows, sizes, log_joint = 320, [], FlowMixture.log_joint
 
     def watched(self, x):
         if not torch.is_grad_enabled():
             sizes.append(self.n_components * len(x))
         return log_joint(self, x)
 
-    monkeypatch.setattr(mixture, "_CACHED_FLOWS_TIMES_ROWS", n_flows_times_rows)
-    monkeypatch.setattr(mixture, "_FLOWS_TIMES_ROWS", n_flows_times_rows)
-    monkeypatch.setattr(mixture.FlowMixture, "log_joint", watched)
+    monkeypatch.setattr(workload, "_CACHED_FLOWS_TIMES_ROWS", n_flows_times_rows)
+    monkeypatch.setattr(workload, "_FLOWS_TIMES_ROWS", n_flows_times_rows)
+    monkeypatch.setattr(FlowMixture, "log_joint", watched)
     changes = {"flow": "realnvp", "n_layers": 2, "n_shared_layers": 1, "hidden_layer_sizes": (8,)}
     model = FlowMixtureDensity(
         5, device=device, **SPARSE | {"max_iter": 20} | (changes if n_shared_layers else {})

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from learning import learn
 
-from skflowmix.bases import Normal
-from skflowmix.flows import make_flow
-from skflowmix.mixture import FlowMixture
-from skflowmix.posterior import PosteriorNetwork
-from skflowmix.training import AssignedObjective, Objective, Rows, TrainingOptions, objectives, train
+from skflowmix.modules.bases import Normal
+from skflowmix.modules.flows import make_flow
+from skflowmix.modules.mixture import FlowMixture
+from skflowmix.modules.posterior import PosteriorNetwork
+from skflowmix.modules.transforms import BatchNorm, Compose
+from skflowmix.training import AssignedObjective, LikelihoodObjective, Rows, evaluate, objectives
 from skflowmix.training.compilation import compiled
-from skflowmix.training.loop import evaluate
 from skflowmix.training.relevance import Relevance
-from skflowmix.transforms import BatchNorm, Compose
 
 N_COMPONENTS = 4
 CENTRES = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 30.0], [60.0, 60.0]], dtype=torch.float64)
@@ -61,7 +61,7 @@ def test_loss_and_gradient_are_those_of_all_components(n_restarts, with_labels):
     mixture = mixture_of(rows, cluster, n_restarts=n_restarts)
     some = relevant_rows(mixture, rows)
     assert 0.25 < some.relevant.double().mean() < 0.45
-    loss, expected = (Objective()(mixture, which) for which in (some, rows))
+    loss, expected = (LikelihoodObjective()(mixture, which) for which in (some, rows))
     torch.testing.assert_close(loss, expected, rtol=1e-14, atol=1e-13)
     for one, other in zip(gradients(mixture, loss), gradients(mixture, expected), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
@@ -76,7 +76,7 @@ def test_warm_up_has_the_loss_and_gradient_of_all_components(n_restarts):
     rows = replace(rows, resp=resp[:, None].expand(-1, n_restarts, -1))
     some = relevant_rows(mixture, rows)
     assert not some.relevant[rows.resp > 0].all()
-    assert objective.may_leave_out(mixture)
+    assert objective.demands(mixture).relevance
     loss, expected = (objective(mixture, which) for which in (some, rows))
     torch.testing.assert_close(loss, expected, rtol=1e-14, atol=1e-13)
     for one, other in zip(gradients(mixture, loss), gradients(mixture, expected), strict=True):
@@ -87,8 +87,8 @@ def test_flows_see_as_many_rows_as_matter_to_the_one_to_which_most_do(monkeypatc
     rows, cluster = clusters()
     mixture = mixture_of(rows, cluster)
     some, seen, forward = relevant_rows(mixture, rows), [], type(mixture.flow).forward
-    monkeypatch.setattr(type(mixture.flow), "forward", lambda flow, x: seen.append(x.shape[1]) or forward(flow, x))
-    Objective()(mixture, some)
+    monkeypatch.setattr(type(mixture.flow), "forward", lambda flow, x, *_: seen.append(x.shape[1]) or forward(flow, x))
+    LikelihoodObjective()(mixture, some)
     assert seen == [int(some.relevant.sum(0).max())]
     assert seen[0] <= 100
 
@@ -149,12 +149,12 @@ def test_rows_of_which_nothing_changes_are_looked_at_half_as_often(monkeypatch):
 def test_training_ends_where_it_does_with_all_components(monkeypatch):
     rows, cluster = clusters()
     start = mixture_of(rows, cluster)
-    options = TrainingOptions(max_iter=6, batch_size=50, learning_rate=2e-3)
+    options = {"max_iter": 6, "batch_size": 50, "learning_rate": 2e-3}
     scores = []
     for leaves_out in (True, False):
         monkeypatch.setattr(objectives, "_may_leave_rows_out", lambda _, answer=leaves_out: answer)
         mixture = FlowMixture.stack([start])
-        train(mixture, rows, options, generator=torch.Generator().manual_seed(0))
+        learn(mixture, rows, options, generator=torch.Generator().manual_seed(0))
         scores.append(evaluate(mixture, rows).item())
     assert scores[0] > evaluate(start, rows).item() + 0.01
     assert scores[0] == pytest.approx(scores[1], abs=1e-6)
@@ -162,25 +162,25 @@ def test_training_ends_where_it_does_with_all_components(monkeypatch):
 
 def test_without_a_discriminative_term_the_warm_up_need_not_ask_what_is_relevant():
     mixture = mixture_of(*clusters())
-    assert AssignedObjective(1.0).may_leave_out(mixture)
-    assert not AssignedObjective().may_leave_out(mixture)
+    assert AssignedObjective(1.0).demands(mixture).relevance
+    assert not AssignedObjective().demands(mixture).relevance
 
 
 @pytest.mark.parametrize("reason", ["one component", "posterior", "consistency", "batch statistics", "compiled"])
 def test_everything_is_taken_where_something_needs_it(reason):
     rows, cluster = clusters()
-    mixture, objective = mixture_of(rows, cluster), Objective()
-    assert objective.may_leave_out(mixture)
+    mixture, objective = mixture_of(rows, cluster), LikelihoodObjective()
+    assert objective.demands(mixture).relevance
     if reason == "one component":
         mixture.n_components = 1
     elif reason == "posterior":
         mixture.posterior = PosteriorNetwork(2, N_COMPONENTS)
     elif reason == "consistency":
-        objective = Objective(consistency_weight=1.0)
+        objective = LikelihoodObjective(consistency_weight=1.0)
     elif reason == "batch statistics":
         mixture.flow = Compose([*mixture.flow.transforms, BatchNorm(N_COMPONENTS, 2)])
     else:
         with compiled(mixture.flow):
-            assert not objective.may_leave_out(mixture)
+            assert not objective.demands(mixture).relevance
         return
-    assert not objective.may_leave_out(mixture)
+    assert not objective.demands(mixture).relevance

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skflowmix.estimators._rows import fit_scaler, merge_repeated_rows, nearest_neighbors, validation_split
+from skflowmix.fitting.rows import fit_scaler, merge_repeated_rows, nearest_neighbors, validation_split
 
 
 def test_merging_adds_the_weights_of_equal_rows_with_equal_labels():

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from skflowmix.transforms import AffineMap, SplineMap
+from skflowmix.modules.transforms import AffineMap, SplineMap
 
 MIN_BIN = MIN_SLOPE = 1e-3
 

@@ -1,16 +1,17 @@
 """Which of the states that a clustering went through it keeps."""
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 import torch
 
-from skflowmix import FlowMixtureClustering, FlowMixtureDensity
-from skflowmix.bases import Normal
-from skflowmix.flows import make_flow
-from skflowmix.mixture import FlowMixture
-from skflowmix.training import AssignedObjective, Rows
+from skflowmix import FlowMixtureDensity
+from skflowmix.fitting import CLUSTERING, DENSITY, Settings, choice
+from skflowmix.fitting.rows import TrainingSet
+from skflowmix.fitting.solving import Training
+from skflowmix.modules.bases import Normal
+from skflowmix.modules.flows import make_flow
+from skflowmix.modules.mixture import FlowMixture
+from skflowmix.training import QUIET, AssignedObjective, Rows
 
 LAST, WARM = range(2)
 SPREAD = np.array([-1.0, 1.0] * 50)
@@ -26,11 +27,10 @@ def states(n_states):
 
 def kept(costs, monkeypatch, *, rows=ROWS, scores=None):
     """The state that is kept of the last ones of all restarts and, after them, those at the end of their warm-ups."""
-    module = import_module("skflowmix.estimators._clustering")
-    monkeypatch.setattr(module, "partition_costs", lambda *_: np.asarray(costs))
+    monkeypatch.setattr(choice, "partition_costs", lambda *_: np.asarray(costs))
     n_states, rng = len(costs), np.random.RandomState(0)
     scores = np.zeros(n_states) if scores is None else np.asarray(scores)
-    return FlowMixtureClustering(2)._best_state(states(n_states), scores, n_states // 2, rows, rng)
+    return CLUSTERING.choose(states(n_states), scores, n_states // 2, rows, rng)
 
 
 @pytest.mark.parametrize(
@@ -81,13 +81,14 @@ def test_evidence_is_that_of_the_states_partitions():
     for order, expected in (((right, wrong), LAST), ((wrong, right), WARM)):
         stack = FlowMixture.stack([state(second) for second in order])
         rng = np.random.RandomState(0)
-        assert FlowMixtureClustering(2)._best_state(stack, np.zeros(2), 1, rows, rng) == expected
+        assert CLUSTERING.choose(stack, np.zeros(2), 1, rows, rng) == expected
 
 
 @pytest.mark.parametrize("classes", [[], [0, 1]])
-@pytest.mark.parametrize("estimator", [FlowMixtureClustering, FlowMixtureDensity])
-def test_clusters_of_the_start_are_labels_where_clusters_are_sought_and_there_are_no_labels(estimator, classes):
-    model = estimator(2, supervised_weight=3.0)
-    model.classes_ = np.array(classes)
-    expected = 3.0 if estimator is FlowMixtureClustering and not classes else 0.0
-    assert model._objective(100).of_warm_up == AssignedObjective(expected)
+@pytest.mark.parametrize("recipe", [CLUSTERING, DENSITY], ids=["clustering", "density"])
+def test_clusters_of_the_start_are_labels_where_clusters_are_sought_and_there_are_no_labels(recipe, classes):
+    settings = Settings.of(FlowMixtureDensity(supervised_weight=3.0).get_params())
+    data = TrainingSet(np.zeros((2, 1)), np.full(2, -1), np.ones(2), classes=np.array(classes))
+    training = Training.of(settings, recipe, data, (np.arange(2), []), continues=False, report=QUIET)
+    expected = 3.0 if recipe is CLUSTERING and not classes else 0.0
+    assert training.objective.of_warm_up == AssignedObjective(expected)

@@ -9,28 +9,31 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from learning import learn
 from torch.optim import adam
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from skflowmix.bases import BASES, Normal
-from skflowmix.flows import PRESETS, make_flow, make_shared_layers
-from skflowmix.mixture import FlowMixture
-from skflowmix.posterior import PosteriorNetwork
+from skflowmix.modules.bases import BASES, Normal
+from skflowmix.modules.flows import PRESETS, make_flow, make_shared_layers
+from skflowmix.modules.mixture import FlowMixture
+from skflowmix.modules.posterior import PosteriorNetwork
+from skflowmix.modules.transforms import BatchNorm, Compose
 from skflowmix.training import (
     SOLVERS,
     AssignedObjective,
-    Objective,
+    AssignedPosterior,
+    LikelihoodObjective,
+    RowBatches,
     Rows,
     TrainingOptions,
-    assigned_posterior,
+    batches,
     loop,
     objectives,
     step,
     train,
 )
 from skflowmix.training.cuda_graph import CapturedStep, CudaGraph
-from skflowmix.transforms import BatchNorm, Compose
 
 N_ROWS, BATCH, N_FEATURES, N_COMPONENTS, N_RESTARTS = 40, 20, 3, 3, 2
 SMALL = {"n_layers": 3, "hidden_layer_sizes": (8,)}
@@ -105,12 +108,12 @@ MIXTURES = {
     "posterior network": lambda: make_mixture(posterior=True),
 }
 OBJECTIVES = {
-    "likelihood": Objective(),
-    "consistency": Objective(consistency_weight=1.0),
-    "Dirichlet prior": Objective(log_weight_factor=-0.1),
+    "likelihood": LikelihoodObjective(),
+    "consistency": LikelihoodObjective(consistency_weight=1.0),
+    "Dirichlet prior": LikelihoodObjective(log_weight_factor=-0.1),
     "responsibilities": AssignedObjective(),
     "responsibilities as labels": AssignedObjective(1.0),
-    "posterior's start": assigned_posterior,
+    "posterior's start": AssignedPosterior(),
 }
 
 
@@ -122,22 +125,22 @@ def make_run(mixture, objective=OBJECTIVES["likelihood"], *, with_labels=False, 
     resp = torch.full((N_ROWS, mixture.n_restarts, N_COMPONENTS), 1 / N_COMPONENTS, device=device)
     rows = Rows(torch.randn(N_ROWS, N_FEATURES, device=device), torch.ones(N_ROWS, device=device), allowed, resp)
     neighbors = torch.zeros((N_ROWS, 5), dtype=torch.int64, device=device)
-    options = TrainingOptions(batch_size=BATCH, noise=0.1, neighbor_noise=0.1)
-    return loop._Run(mixture, rows, options, objective, rows, neighbors, how.get("generator"))
+    noise = {"noise": 0.1, "neighbors": neighbors, "neighbor_noise": 0.1}
+    return loop.Run(mixture, RowBatches(rows, BATCH, **noise, **how), TrainingOptions(), objective, rows)
 
 
 @pytest.fixture
 def meta(monkeypatch):
     """Allow runs on the meta device, where no mixture can be scored and torch would make no fused step."""
     monkeypatch.setattr(loop, "evaluate", lambda mixture, *_: torch.zeros(mixture.n_restarts))
-    monkeypatch.setattr(loop, "_MIN_STEPS_PER_ITERATION", 1)
+    monkeypatch.setattr(batches, "_MIN_STEPS_PER_ITERATION", 1)
     monkeypatch.setattr(adam, "_device_dtype_check_for_fused", lambda parameter: None)
 
 
 @pytest.mark.usefixtures("meta")
 @pytest.mark.parametrize("name", MIXTURES)
 def test_epoch_exchanges_nothing_with_the_host(name):
-    assert not sent_from_the_host(make_run(MIXTURES[name]())._epoch)
+    assert not sent_from_the_host(make_run(MIXTURES[name]())._take_steps)
 
 
 @pytest.mark.usefixtures("meta")
@@ -147,17 +150,16 @@ def test_epoch_exchanges_nothing_with_the_host(name):
 def test_objective_exchanges_nothing_with_the_host(name, with_labels, posterior):
     mixture = make_mixture(posterior=posterior or name == "posterior's start")
     learner = mixture.posterior if name == "posterior's start" else mixture
-    assert not sent_from_the_host(make_run(learner, OBJECTIVES[name], with_labels=with_labels)._epoch)
+    assert not sent_from_the_host(make_run(learner, OBJECTIVES[name], with_labels=with_labels)._take_steps)
 
 
 @pytest.mark.usefixtures("meta")
 @pytest.mark.parametrize("objective", [OBJECTIVES["consistency"], AssignedObjective()])
 def test_batches_of_rows_at_home_on_the_cpu_are_sent_to_the_mixture(objective):
     run = make_run(make_mixture(), objective, with_labels=True, home="cpu")
-    run._epoch()
-    batch = run._batch(torch.arange(BATCH))
-    assert {column.device.type for column in vars(batch).values() if column is not None} == {"meta"}
-    assert {column.device.type for column in vars(run.rows).values() if column is not None} == {"cpu"}
+    run._take_steps()
+    for batch in run.batches(1):
+        assert {column.device.type for column in vars(batch).values() if column is not None} == {"meta"}
 
 
 EXCHANGES = {
@@ -189,14 +191,14 @@ def nosy_run(ask):
 @pytest.mark.usefixtures("meta")
 @pytest.mark.parametrize("name", EXCHANGES)
 def test_what_is_sent_from_the_host_is_found(name):
-    assert sent_from_the_host(nosy_run(EXCHANGES[name])._epoch)
+    assert sent_from_the_host(nosy_run(EXCHANGES[name])._take_steps)
 
 
 @pytest.mark.usefixtures("meta")
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_what_asks_the_device_is_found(name):
     with pytest.raises((RuntimeError, NotImplementedError)):
-        nosy_run(QUESTIONS[name])._epoch()
+        nosy_run(QUESTIONS[name])._take_steps()
 
 
 @pytest.fixture
@@ -215,10 +217,10 @@ def test_epoch_does_not_wait_for_the_gpu(name, n_epochs_before, strict_cuda):
     run = make_run(MIXTURES[name](), device="cuda", generator=torch.Generator("cuda").manual_seed(0))
     run.iteration = 1
     for _ in range(n_epochs_before):
-        run._epoch()
+        run._take_steps()
     assert run.step.is_captured == (True if n_epochs_before == 3 else None)
     strict_cuda()
-    run._epoch()
+    run._take_steps()
 
 
 class Tape(TorchDispatchMode):
@@ -321,7 +323,7 @@ def test_captured_steps_equal_plain_ones(name, train_both_ways, device):
 def one_fit(solver, rows, device, *, objective=OBJECTIVES["likelihood"], neighbors=None, **changes):
     def solve(mixture):
         how = {"objective": objective, "neighbors": neighbors, "generator": torch.Generator(device).manual_seed(1)}
-        return solver(mixture, rows, TrainingOptions(**ENOUGH | changes), **how)[2]
+        return learn(mixture, rows, ENOUGH | changes, solve=solver, **how)[2]
 
     return solve
 
@@ -342,7 +344,7 @@ def test_steps_of_a_ramp_are_not_captured(posterior, train_both_ways, device):
 @pytest.mark.parametrize("solver", ["em", "hard-em"])
 def test_m_steps_can_be_captured(solver, train_both_ways, device):
     mixture, rows, _ = bananas(make_mixture(), device)
-    train_both_ways(mixture, one_fit(SOLVERS[solver], rows, device, objective=Objective(), max_iter=14))
+    train_both_ways(mixture, one_fit(SOLVERS[solver].solve, rows, device, objective=LikelihoodObjective(), max_iter=14))
 
 
 def test_step_that_cannot_be_captured_is_taken_as_it_is(train_both_ways, device):

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from learning import learn
 from sklearn.datasets import make_moons
 
 from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
-from skflowmix.bases import Normal
-from skflowmix.flows import PRESETS, make_flow, make_shared_layers
-from skflowmix.mixture import FlowMixture
-from skflowmix.training import Rows, TrainingOptions, train
-from skflowmix.transforms import Grouped
+from skflowmix.modules.bases import Normal
+from skflowmix.modules.flows import PRESETS, make_flow, make_shared_layers
+from skflowmix.modules.mixture import FlowMixture
+from skflowmix.modules.transforms import Grouped
+from skflowmix.training import Rows
 
 NAMES = ["nsf", "affine", "nsf", "maf", "planar"]
 SMALL = {"n_layers": 2, "hidden_layer_sizes": (8,)}
@@ -81,7 +82,7 @@ def test_mixed_architectures_train():
     mixture = FlowMixture(make_flow(["affine", "nsf"], 2, 2, generator=seeded(), **SMALL), Normal(2, 2), 2).double()
     mixture.initialize(x, torch.eye(2, dtype=torch.float64)[(x[:, 1] < 0.25).long()])
     before = mixture.log_prob(x).mean().item()
-    score, _, _ = train(mixture, Rows(x, torch.ones(200).double()), TrainingOptions(max_iter=20), generator=seeded())
+    score, _, _ = learn(mixture, Rows(x, torch.ones(200).double()), {"max_iter": 20}, generator=seeded())
     assert score[0] > before + 0.1
 
 
@@ -129,7 +130,7 @@ def test_samples_through_shared_layers_follow_the_density(randomise):
 
 def test_log_prob_of_samples_counts_the_shared_layers(randomise):
     mixture = shared_mixture(randomise)
-    samples, component, log_prob = mixture.sample_and_log_prob(100, generator=seeded())
+    samples, component, log_prob = mixture.sample_and_component_log_prob(100, generator=seeded())
     expected = mixture.component_log_prob(samples)[0].gather(1, component[:, None])[:, 0]
     torch.testing.assert_close(log_prob, expected, rtol=1e-8, atol=1e-8)
 

@@ -8,8 +8,9 @@ import torch
 from threadpoolctl import threadpool_info
 
 from skflowmix import FlowMixtureClustering, FlowMixtureDensity, threads
-from skflowmix.mixture import FlowMixture
-from skflowmix.threads import largest_product, one_thread, threads_for
+from skflowmix.modules.mixture import FlowMixture
+from skflowmix.modules.workload import largest_product
+from skflowmix.threads import one_thread, threads_for
 
 LARGE, SMALL = 10**9, 10
 X = np.random.RandomState(0).standard_normal((60, 2))
@@ -81,7 +82,7 @@ def test_an_interrupted_fit_restores_the_number_of_threads(two_threads, monkeypa
     def interrupt(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skflowmix.training.loop._Run.iterate", interrupt)
+    monkeypatch.setattr("skflowmix.training.loop.Run.iterate", interrupt)
     with pytest.warns(match="interrupted"):
         FlowMixtureDensity(2, solver=solver, **FAST).fit(X)
     assert torch.get_num_threads() == 2
@@ -98,7 +99,7 @@ def test_large_fits_take_all_threads_with_equal_results(two_threads, monkeypatch
 
 
 def test_starts_are_found_by_one_thread(two_threads, monkeypatch):
-    automatic = import_module("skflowmix.initialization.automatic")
+    automatic = import_module("skflowmix.partitions.automatic")
     before, during, row_costs = openmp_threads(), [], automatic.row_costs
 
     def watched(*args, **known):

@@ -7,15 +7,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from learning import learn
 
-from skflowmix.bases import Normal
-from skflowmix.flows import make_flow
-from skflowmix.mixture import FlowMixture
-from skflowmix.training import SOLVERS, AssignedObjective, Objective, Rows, TrainingOptions, loop, train
-from skflowmix.training.loop import evaluate
+from skflowmix.modules.bases import Normal
+from skflowmix.modules.flows import make_flow
+from skflowmix.modules.mixture import FlowMixture
+from skflowmix.modules.transforms import BatchNorm, Compose, Coupling, SplineMap
+from skflowmix.training import (
+    SOLVERS,
+    AssignedObjective,
+    LikelihoodObjective,
+    Printer,
+    Report,
+    RowObjective,
+    Rows,
+    batches,
+    evaluate,
+)
 from skflowmix.training.parameter_table import ParameterTable
 from skflowmix.training.step import Step
-from skflowmix.transforms import BatchNorm, Compose, Coupling, SplineMap
 
 N_ROWS, BATCH = 128, 64
 STEPS_PER_ITERATION = 10
@@ -57,7 +67,7 @@ def batch_normalised_start(rows, n_components=2, *, seed=0):
 
 
 def options(**changes):
-    return TrainingOptions(**{"max_iter": 5, "batch_size": BATCH, "n_iter_no_change": NEVER} | changes)
+    return {"max_iter": 5, "batch_size": BATCH, "n_iter_no_change": NEVER} | changes
 
 
 def state(mixture):
@@ -122,7 +132,7 @@ def test_training_raises_the_score_of_new_rows(preset, dtype, device):
     rows, new = (Rows(r.x.to(device, dtype), r.weight.to(device, dtype)) for r in (banana(400), banana(400, seed=1)))
     mixture = gaussian_start(banana(400), preset=preset).to(device, dtype)
     before = evaluate(mixture, new).item()
-    train(mixture, rows, options(max_iter=8, learning_rate=3e-2), generator=seeded(device=device))
+    learn(mixture, rows, options(max_iter=8, learning_rate=3e-2), generator=seeded(device=device))
     assert evaluate(mixture, new).item() > before + 0.3
     assert {parameter.dtype for parameter in mixture.parameters()} == {dtype}
 
@@ -132,18 +142,20 @@ def test_one_feature_can_be_learned():
     rows = Rows(x, torch.ones(300, dtype=torch.float64))
     mixture = gaussian_start(rows, 1)
     before = evaluate(mixture, rows).item()
-    train(mixture, rows, options(max_iter=8, learning_rate=3e-2), generator=seeded())
+    learn(mixture, rows, options(max_iter=8, learning_rate=3e-2), generator=seeded())
     assert evaluate(mixture, rows).item() > before + 0.2
 
 
-def everything(mixture, rows, progress=1.0):
+class Everything(RowObjective):
     """The likelihood of all components; batches of relevant ones differ in shape, and shapes in rounding."""
-    return Objective()(mixture, rows, progress)
+
+    def __call__(self, model, rows, progress=1.0):
+        return LikelihoodObjective()(model, rows, progress)
 
 
 @pytest.mark.parametrize(
     ("preset", "objective", "learning_rate"),
-    [("realnvp", everything, 0.1), ("nsf", everything, 0.1), ("realnvp", Objective(), 0.02)],
+    [("realnvp", Everything(), 0.1), ("nsf", Everything(), 0.1), ("realnvp", LikelihoodObjective(), 0.02)],
 )
 @pytest.mark.parametrize("with_validation", [False, True])
 def test_restarts_in_one_stack_end_where_each_ends_alone(preset, objective, learning_rate, with_validation):
@@ -152,8 +164,8 @@ def test_restarts_in_one_stack_end_where_each_ends_alone(preset, objective, lear
     starts = [gaussian_start(rows, preset=preset, seed=seed) for seed in range(3)]
     chosen = options(max_iter=12, n_iter_no_change=1, learning_rate=learning_rate, noise=0.01)
     stack, how = FlowMixture.stack(starts), {"objective": objective, "validation": validation}
-    scores, converged, history = train(stack, rows, chosen, generator=seeded(), **how)
-    alone = [train(start, rows, chosen, generator=seeded(), **how) for start in starts]
+    scores, converged, history = learn(stack, rows, chosen, generator=seeded(), **how)
+    alone = [learn(start, rows, chosen, generator=seeded(), **how) for start in starts]
     np.testing.assert_allclose(scores, [score for (score,), _, _ in alone], rtol=1e-8)
     assert converged == all(one_converged for _, one_converged, _ in alone)
     assert len(history.training_score) == max(len(one.training_score) for _, _, one in alone)
@@ -168,7 +180,7 @@ def test_step_that_is_not_finite_is_rolled_back(poison):
     bad = {STEPS_PER_ITERATION + 3, 3 * STEPS_PER_ITERATION}
     mixture = gaussian_start(rows, base=lambda c, d: PoisonedNormal(c, d, steps=bad, poison=POISONS[poison]))
     start = evaluate(mixture, rows).item()
-    (score,), converged, history = train(
+    (score,), converged, history = learn(
         mixture, rows, options(learning_rate=0.01), validation=rows, generator=seeded()
     )
     assert history.n_rollbacks == 2
@@ -185,7 +197,7 @@ def test_fit_without_a_finite_step_returns_the_start(poison, with_validation):
     rows = banana()
     mixture = gaussian_start(rows, base=lambda c, d: PoisonedNormal(c, d, steps=range(NEVER), poison=POISONS[poison]))
     before, start = state(mixture), evaluate(mixture, rows).item()
-    (score,), _, history = train(
+    (score,), _, history = learn(
         mixture, rows, options(max_iter=50), validation=rows if with_validation else None, generator=seeded()
     )
     assert history.n_rollbacks == len(history.training_score) == 3
@@ -199,8 +211,8 @@ def test_restart_that_fails_leaves_the_others_alone(poison):
     starts = [gaussian_start(rows, seed=seed) for seed in range(2)]
     stack = FlowMixture.stack(starts)
     stack.base = PoisonedNormal(4, 2, steps={13}, poison=POISONS[poison], components=slice(0, 2))
-    _, _, history = train(stack, rows, options(), validation=rows, generator=seeded())
-    train(starts[1], rows, options(), validation=rows, generator=seeded())
+    _, _, history = learn(stack, rows, options(), validation=rows, generator=seeded())
+    learn(starts[1], rows, options(), validation=rows, generator=seeded())
     assert history.n_rollbacks == 1
     np.testing.assert_allclose(history.learning_rate[-1], [1e-3, 5e-3])
     assert_same_state(stack.restart(1), starts[1].state_dict(), rtol=1e-8, atol=1e-10)
@@ -210,7 +222,7 @@ def test_restart_that_fails_leaves_the_others_alone(poison):
 def test_validation_score_that_is_not_finite_is_never_the_best(evaluation):
     rows = banana()
     mixture = gaussian_start(rows, base=lambda c, d: UnscorableNormal(c, d, evaluation=evaluation))
-    (score,), _, history = train(mixture, rows, options(), validation=rows, generator=seeded())
+    (score,), _, history = learn(mixture, rows, options(), validation=rows, generator=seeded())
     assert history.n_rollbacks == (evaluation > 1)
     assert math.isfinite(score)
     assert score == pytest.approx(evaluate(mixture, rows).item(), rel=1e-13)
@@ -221,7 +233,7 @@ def test_ends_in_the_best_validation_state(learning_rate):
     rows, validation = banana(), banana(50, seed=1)
     stack = FlowMixture.stack([gaussian_start(rows, seed=seed) for seed in range(2)])
     start = evaluate(stack, validation).tolist()
-    scores, _, history = train(
+    scores, _, history = learn(
         stack, rows, options(max_iter=10, learning_rate=learning_rate), validation=validation, generator=seeded()
     )
     np.testing.assert_allclose(scores, evaluate(stack, validation), rtol=1e-12)
@@ -230,7 +242,7 @@ def test_ends_in_the_best_validation_state(learning_rate):
 
 def test_stops_when_nothing_improves_enough():
     rows = banana()
-    _, converged, history = train(
+    _, converged, history = learn(
         gaussian_start(rows), rows, options(max_iter=500, n_iter_no_change=4, tol=1e9), generator=seeded()
     )
     assert converged
@@ -242,7 +254,7 @@ def test_stops_when_nothing_improves_enough():
 def test_step_sizes_that_are_left_out_are_not_taken():
     rows = banana()
     mixture = FlowMixture.stack([gaussian_start(rows, seed=seed) for seed in range(2)])
-    *_, history = train(
+    *_, history = learn(
         mixture, rows, options(max_iter=1, learning_rate=1e-2), n_cuts=torch.tensor([True, False]), generator=seeded()
     )
     np.testing.assert_allclose(history.learning_rate, [[2e-3, 1e-2]])
@@ -252,9 +264,9 @@ def test_step_size_of_a_warm_up_without_gain_is_not_tried_again():
     rows = replace(banana(), resp=torch.full((N_ROWS, 1, 2), 0.5, dtype=torch.float64))
     mixture = gaussian_start(rows)
     for tol, first in ((1e9, 1e-3), (-1e9, 5e-3)):
-        how = {"objective": Objective(), "validation": rows, "generator": seeded()}
+        how = {"objective": LikelihoodObjective(), "validation": rows, "generator": seeded()}
         settings = options(max_iter=4, learning_rate=5e-3, tol=tol, n_iter_no_change=1)
-        *_, history = SOLVERS["gradient"](copy.deepcopy(mixture), rows, settings, **how)
+        *_, history = learn(copy.deepcopy(mixture), rows, settings, solve=SOLVERS["gradient"].solve, **how)
         assert history.learning_rate[0] == pytest.approx([first])
 
 
@@ -268,11 +280,12 @@ def test_warm_up_keeps_to_clusters_that_count_as_labels():
         mixture = gaussian_start(rows, preset="affine")
         mixture.initialize(x, rows.resp[:, 0])
         warm = []
-        SOLVERS["gradient"](
+        learn(
             mixture,
             rows,
             options(max_iter=40, learning_rate=2e-2),
-            objective=Objective(start_weight=weight),
+            solve=SOLVERS["gradient"].solve,
+            objective=LikelihoodObjective(start_weight=weight),
             after_warm_up=lambda mixture, warm=warm: warm.append(copy.deepcopy(mixture)),
             generator=seeded(),
         )
@@ -282,7 +295,7 @@ def test_warm_up_keeps_to_clusters_that_count_as_labels():
 
 def test_stops_early_on_a_real_fit():
     rows = banana()
-    _, converged, history = train(
+    _, converged, history = learn(
         gaussian_start(rows, preset="affine"),
         rows,
         options(max_iter=500, n_iter_no_change=1, tol=0.01),
@@ -294,7 +307,7 @@ def test_stops_early_on_a_real_fit():
 
 def test_max_iter_bounds_the_iterations():
     rows = banana()
-    _, converged, history = train(gaussian_start(rows), rows, options(max_iter=3), generator=seeded())
+    _, converged, history = learn(gaussian_start(rows), rows, options(max_iter=3), generator=seeded())
     assert not converged
     assert len(history.training_score) == len(history.learning_rate) == 3
     assert history.validation_score == []
@@ -309,7 +322,7 @@ def test_interrupt_keeps_the_best_state(step):
     rows = banana()
     mixture = gaussian_start(rows, base=lambda c, d: PoisonedNormal(c, d, steps={step}, poison=interrupt))
     before = state(mixture)
-    (score,), converged, history = train(mixture, rows, options(), validation=rows, generator=seeded())
+    (score,), converged, history = learn(mixture, rows, options(), validation=rows, generator=seeded())
     assert history.interrupted
     assert not converged
     assert len(history.validation_score) == (step - 1) // STEPS_PER_ITERATION
@@ -325,7 +338,7 @@ def test_other_exceptions_are_raised():
     rows = banana()
     mixture = gaussian_start(rows, base=lambda c, d: PoisonedNormal(c, d, steps={1}, poison=fail))
     with pytest.raises(ZeroDivisionError):
-        train(mixture, rows, options(), generator=seeded())
+        learn(mixture, rows, options(), generator=seeded())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -335,7 +348,7 @@ def test_same_seed_gives_the_same_bits(dtype, device):
     states = []
     for seed in (0, 0, 1):
         mixture = gaussian_start(banana()).to(device, dtype)
-        train(mixture, rows, options(noise=0.01), generator=seeded(seed, device))
+        learn(mixture, rows, options(noise=0.01), generator=seeded(seed, device))
         states.append(torch.cat([tensor.flatten() for tensor in mixture.state_dict().values()]))
     assert torch.equal(states[0], states[1])
     assert not torch.equal(states[0], states[2])
@@ -358,7 +371,7 @@ def test_torchs_global_state_is_left_as_found(default):
     torch.set_default_dtype(default)
     try:
         before = found()
-        train(mixture, rows, options(noise=0.01), validation=rows, generator=seeded())
+        learn(mixture, rows, options(noise=0.01), validation=rows, generator=seeded())
         assert found() == before
     finally:
         torch.set_default_dtype(original)
@@ -368,7 +381,7 @@ def test_torchs_global_state_is_left_as_found(default):
 def test_few_rows_end_in_a_finite_state(n_rows):
     rows = banana(n_rows)
     mixture = gaussian_start(rows)
-    train(mixture, rows, options(max_iter=10, learning_rate=0.1), generator=seeded())
+    learn(mixture, rows, options(max_iter=10, learning_rate=0.1), generator=seeded())
     assert all(parameter.isfinite().all() for parameter in mixture.parameters())
 
 
@@ -377,7 +390,7 @@ def test_frozen_weights_stay():
     mixture = gaussian_start(rows)
     mixture.logits.requires_grad_(False)
     before = mixture.logits.clone()
-    train(mixture, rows, options(), generator=seeded())
+    learn(mixture, rows, options(), generator=seeded())
     assert torch.equal(mixture.logits, before)
 
 
@@ -387,7 +400,7 @@ def test_labels_teach_components_their_class():
     allowed = torch.nn.functional.one_hot(label).bool()
     rows = Rows(x, torch.ones(200, dtype=torch.float64), allowed)
     mixture = gaussian_start(rows)
-    train(mixture, rows, options(max_iter=15, learning_rate=3e-2), generator=seeded())
+    learn(mixture, rows, options(max_iter=15, learning_rate=3e-2), generator=seeded())
     assert (mixture.log_resp(x).argmax(1) == label).double().mean() > 0.9
 
 
@@ -397,16 +410,16 @@ def test_evaluate_does_not_depend_on_its_chunks(monkeypatch):
     whole = evaluate(mixture, rows)
     expected = (rows.weight * mixture.restart_log_joint(rows.x).logsumexp(-1)).sum(1) / rows.weight.sum()
     torch.testing.assert_close(whole, expected, rtol=1e-12, atol=1e-12)
-    monkeypatch.setattr(loop, "rows_at_once", lambda mixture: 7)
+    monkeypatch.setattr(batches, "rows_at_once", lambda mixture: 7)
     torch.testing.assert_close(evaluate(mixture, rows), whole, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("verbose", [False, True])
-def test_speaks_only_when_asked(capsys, verbose):
+@pytest.mark.parametrize("listeners", [[], [Printer(2)]])
+def test_speaks_only_when_asked(capsys, listeners):
     rows = banana()
-    train(gaussian_start(rows), rows, options(max_iter=2, verbose=verbose), generator=seeded())
+    learn(gaussian_start(rows), rows, options(max_iter=2), report=Report(listeners), generator=seeded())
     printed = capsys.readouterr()
-    assert (len(printed.out.splitlines()) == 2) == verbose
+    assert len(printed.out.splitlines()) == (3 if listeners else 0)
     assert printed.err == ""
 
 
@@ -475,7 +488,7 @@ def step_along(stack, monkeypatch):
                 tensor.copy_(torch.tensor(gradients, dtype=tensor.dtype)[:, None])
 
         monkeypatch.setattr(table, "differentiate", differentiate)
-        step = Step(stack, Objective(), table, learning_rate=0.1, n_cuts=[0, 0], alpha=0.1)
+        step = Step(stack, LikelihoodObjective(), table, learning_rate=0.1, n_cuts=[0, 0], alpha=0.1)
         before = table.state()
         _, finite = step(banana(20), 1.0)
         moved = [any((new[r] != old[r]).any() for new, old in zip(table.values, before, strict=False)) for r in (0, 1)]
@@ -526,7 +539,7 @@ def test_table_keeps_buffers_with_the_values_of_their_restart():
 def test_density_is_exact_after_training_through_batches():
     rows, validation = banana(n_features=1), banana(60, n_features=1, seed=1)
     mixture = batch_normalised_start(rows)
-    (score,), _, history = train(
+    (score,), _, history = learn(
         mixture, rows, options(max_iter=20, learning_rate=0.05), validation=validation, generator=seeded()
     )
     assert score > history.validation_score[0][0]
@@ -543,12 +556,12 @@ def test_best_state_has_the_running_averages_it_was_scored_with():
     starts = [batch_normalised_start(rows, seed=seed) for seed in range(3)]
     chosen = options(max_iter=12, n_iter_no_change=2, learning_rate=0.2)
     stack = FlowMixture.stack(starts)
-    scores, _, history = train(stack, rows, chosen, validation=validation, generator=seeded())
+    scores, _, history = learn(stack, rows, chosen, validation=validation, generator=seeded())
     assert min(scores) > -np.inf
     assert scores != history.validation_score[-1], "the last state should not be the best one"
     np.testing.assert_allclose(scores, evaluate(stack, validation), rtol=1e-12)
     for index, start in enumerate(starts):
-        train(start, rows, chosen, validation=validation, generator=seeded())
+        learn(start, rows, chosen, validation=validation, generator=seeded())
         assert_same_state(stack.restart(index), start.state_dict(), rtol=1e-7, atol=1e-9)
 
 
@@ -568,7 +581,7 @@ def test_training_averages_over_its_batches():
     mixture = batch_normalised_start(rows).eval()
     norm = mixture.flow.transforms[0]
     norm.running_mean.fill_(9.0)
-    train(mixture, rows, options(max_iter=20, learning_rate=1e-9), validation=rows, generator=seeded())
+    learn(mixture, rows, options(max_iter=20, learning_rate=1e-9), validation=rows, generator=seeded())
     assert (norm.running_mean - rows.x.mean(0)).abs().max() < 0.3
 
 
@@ -586,7 +599,7 @@ def test_neighbor_noise_moves_rows_along_the_data():
             seen.append(inputs[0][0])
 
     mixture.flow.register_forward_pre_hook(remember)
-    train(mixture, rows, options(max_iter=1, neighbor_noise=0.5), neighbors=neighbors, generator=seeded())
+    learn(mixture, rows, options(max_iter=1, neighbor_noise=0.5), neighbors=neighbors, generator=seeded())
     noisy = torch.cat(seen)
     torch.testing.assert_close(noisy[:, 1], 2 * noisy[:, 0], rtol=0, atol=1e-12)
     assert not torch.isin(noisy[:, 0], position).any()
@@ -597,7 +610,7 @@ def test_learns_what_the_loss_asks_for():
     mixture = gaussian_start(rows)
     resp = (rows.x[:, 0] > 0).double()
     rows = Rows(rows.x, rows.weight, resp=torch.stack([resp, 1 - resp], 1)[:, None])
-    train(mixture, rows, options(max_iter=15, learning_rate=3e-2), objective=AssignedObjective(), generator=seeded())
+    learn(mixture, rows, options(max_iter=15, learning_rate=3e-2), objective=AssignedObjective(), generator=seeded())
     assert (mixture.log_resp(rows.x).argmax(1) == (resp == 0)).double().mean() > 0.95
 
 
@@ -611,13 +624,14 @@ def test_parameters_that_a_loss_does_not_depend_on_have_no_gradient(stack):
 
 
 def test_an_iteration_takes_at_most_so_many_rows(monkeypatch):
-    monkeypatch.setattr(loop, "_MAX_ROWS_PER_ITERATION", 25)
+    monkeypatch.setattr(batches, "_MAX_ROWS_PER_ITERATION", 25)
     rows, seen = banana(100), []
 
-    def objective(mixture, batch, progress=1.0):
-        if torch.is_grad_enabled():
-            seen.append(len(batch))
-        return Objective()(mixture, batch, progress)
+    class Watched(RowObjective):
+        def __call__(self, model, rows, progress=1.0):
+            if torch.is_grad_enabled():
+                seen.append(len(rows))
+            return LikelihoodObjective()(model, rows, progress)
 
-    train(gaussian_start(rows), rows, options(max_iter=1, batch_size=10), objective=objective, generator=seeded())
+    learn(gaussian_start(rows), rows, options(max_iter=1, batch_size=10), objective=Watched(), generator=seeded())
     assert seen == [10] * 10

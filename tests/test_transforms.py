@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from skflowmix import transforms
-from skflowmix.flows import make_flow
-from skflowmix.nets import MLP
-from skflowmix.transforms import (
+from skflowmix.modules import transforms
+from skflowmix.modules.flows import make_flow
+from skflowmix.modules.nets import MLP
+from skflowmix.modules.transforms import (
     ActNorm,
     AffineMap,
     Autoregressive,
@@ -24,7 +24,8 @@ from skflowmix.transforms import (
     Compose,
     Coupling,
     Elementwise,
-    FullAffine,
+    FullMatrix,
+    GateMap,
     Inverse,
     LULinear,
     Orthogonal,
@@ -39,7 +40,8 @@ from skflowmix.transforms import (
     SinhArcsinhMap,
     SplineMap,
     Transform,
-    TriangularAffine,
+    TriangularMatrix,
+    WhitenedAffine,
 )
 
 
@@ -82,11 +84,12 @@ TRANSFORMS = {
     "ActNorm": lambda c, d, generator: ActNorm(c, d),
     "Autoregressive affine map": autoregressive(AffineMap),
     "Autoregressive shift": autoregressive(ShiftMap),
+    "Autoregressive gates": autoregressive(GateMap),
     "Autoregressive spline": autoregressive(SplineMap, backwards=True),
     "BatchNorm": lambda c, d, generator: BatchNorm(c, d).eval(),
     "Compose": lambda c, d, generator: Compose(
         [
-            TriangularAffine(c, d),
+            WhitenedAffine(c, d),
             Coupling(c, halves(d), AffineMap(), (8,), generator=generator),
             Inverse(LULinear(c, d)),
             Coupling(c, alternating(d), SplineMap(), (8,), generator=generator),
@@ -101,7 +104,6 @@ TRANSFORMS = {
     "Elementwise spline": elementwise(SplineMap),
     "Elementwise PReLU": elementwise(PReLUMap),
     "Elementwise sinh-arcsinh": elementwise(SinhArcsinhMap),
-    "FullAffine": lambda c, d, generator: FullAffine(c, d),
     "Inverse": lambda c, d, generator: Inverse(coupling(halves, SplineMap)(c, d, generator)),
     "Inverse autoregressive": lambda c, d, generator: Inverse(autoregressive(AffineMap)(c, d, generator)),
     "LULinear": lambda c, d, generator: LULinear(c, d),
@@ -111,9 +113,10 @@ TRANSFORMS = {
     "Planar": lambda c, d, generator: Planar(c, d, generator=generator),
     "QRLinear": lambda c, d, generator: QRLinear(c, d, generator=generator),
     "Radial": lambda c, d, generator: Radial(c, d, generator=generator),
-    "TriangularAffine": lambda c, d, generator: TriangularAffine(c, d),
+    "WhitenedAffine": lambda c, d, generator: WhitenedAffine(c, d),
+    "WhitenedAffine of full matrices": lambda c, d, generator: WhitenedAffine(c, d, matrix=FullMatrix),
 }
-START_ELSEWHERE = {"Orthogonal", "PLULinear", "Permutation"}
+START_ELSEWHERE = {"Autoregressive gates", "Orthogonal", "PLULinear", "Permutation"}
 
 every_transform = pytest.mark.parametrize("name", TRANSFORMS)
 every_width = pytest.mark.parametrize("n_features", [1, 2, 5])
@@ -319,27 +322,27 @@ def test_starts_at_the_identity(name, n_features):
     torch.testing.assert_close(ladj, torch.zeros_like(ladj), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("cls", [TriangularAffine, FullAffine])
+@pytest.mark.parametrize("matrix", [TriangularMatrix, FullMatrix])
 @given(n_features=st.integers(1, 5), log_scale=st.integers(-4, 4), seed=st.integers(0, 1000))
 @settings(deadline=None, max_examples=20)
-def test_affine_initialize_whitens(cls, n_features, log_scale, seed):
+def test_affine_initialize_whitens(matrix, n_features, log_scale, seed):
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn((1, 60, n_features), generator=generator, dtype=torch.float64)
     x = 10.0**log_scale * (x @ torch.randn((n_features, n_features), generator=generator, dtype=torch.float64) + 2)
     weight = torch.rand((1, 60), generator=generator, dtype=torch.float64)
-    transform = cls(1, n_features, reg_covar=0.0).double()
+    transform = WhitenedAffine(1, n_features, matrix=matrix, reg_covar=0.0).double()
     transform.initialize(x, weight)
     mean, cov = covariance(transform(x)[0].detach(), weight)
     np.testing.assert_allclose(mean, 0, atol=1e-9)
     np.testing.assert_allclose(cov[0], np.eye(n_features), atol=1e-7)
 
 
-@pytest.mark.parametrize("cls", [TriangularAffine, FullAffine])
-def test_affine_initialize_adds_a_pooled_row_and_the_floor_to_each_component(cls):
+@pytest.mark.parametrize("matrix", [TriangularMatrix, FullMatrix])
+def test_affine_initialize_adds_a_pooled_row_and_the_floor_to_each_component(matrix):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn((3, 30, 2), generator=generator, dtype=torch.float64) * torch.tensor([[[1.0]], [[5.0]], [[9.0]]])
     weight = torch.rand((3, 30), generator=generator, dtype=torch.float64)
-    transform = cls(3, 2, reg_covar=0.1).double()
+    transform = WhitenedAffine(3, 2, matrix=matrix, reg_covar=0.1).double()
     transform.initialize(x, weight)
     mean, cov = covariance(x, weight)
     n_rows = weight.sum(1).numpy()[:, None, None]
@@ -350,21 +353,23 @@ def test_affine_initialize_adds_a_pooled_row_and_the_floor_to_each_component(cls
     np.testing.assert_allclose(transform.location[:, 0], mean, rtol=1e-12)
 
 
-@pytest.mark.parametrize("cls", [TriangularAffine, FullAffine])
-def test_affine_initialize_gives_a_component_without_rows_the_pooled_scale(cls):
+@pytest.mark.parametrize("matrix", [TriangularMatrix, FullMatrix])
+def test_affine_initialize_gives_a_component_without_rows_the_pooled_scale(matrix):
     generator = torch.Generator().manual_seed(0)
     x = 7 * torch.randn((2, 50, 2), generator=generator, dtype=torch.float64)
     weight = torch.tensor([[1.0], [0.0]], dtype=torch.float64).expand(2, 50)
-    transform = cls(2, 2, reg_covar=0.0).double()
+    transform = WhitenedAffine(2, 2, matrix=matrix, reg_covar=0.0).double()
     transform.initialize(x, weight)
     torch.testing.assert_close(transform.whitening[1], transform.whitening[0], rtol=1e-12, atol=1e-12)
     assert transform.location.isfinite().all()
 
 
-@pytest.mark.parametrize("cls", [TriangularAffine, FullAffine])
-def test_initialize_forgets_what_was_learned(make, cls):
-    transform, x = make(cls.__name__, n_rows=30)
-    fresh = cls(2, 3).double()
+@pytest.mark.parametrize("matrix", [TriangularMatrix, FullMatrix])
+def test_initialize_forgets_what_was_learned(make, matrix):
+    transform, x = make(
+        {TriangularMatrix: "WhitenedAffine", FullMatrix: "WhitenedAffine of full matrices"}[matrix], n_rows=30
+    )
+    fresh = WhitenedAffine(2, 3, matrix=matrix).double()
     weight = torch.ones(x.shape[:2], dtype=x.dtype)
     for module in (transform, fresh):
         module.initialize(x, weight)
@@ -539,7 +544,7 @@ def test_qr_linear_starts_at_the_identity_in_many_features(n_features, dtype):
 
 def test_plu_linear_permutes_the_rows_of_l_times_u(make):
     transform, x = make("PLULinear", n_features=4)
-    linear = transform.transforms[0]
+    linear = transform.steps.transforms[0]
     lower = triangular(torch.ones_like(linear.log_diagonal), linear.lower)
     upper = triangular(linear.log_diagonal.exp(), linear.upper).mT
     permutation = torch.eye(4, dtype=torch.float64)[rolled(4)]
@@ -633,7 +638,7 @@ def test_inverse_swaps_the_directions(make):
 
 
 def test_compose_applies_the_first_transform_first(make):
-    first, x = make("TriangularAffine", seed=1)
+    first, x = make("WhitenedAffine", seed=1)
     second, _ = make("Coupling of splines", seed=2)
     middle, ladj_first = first(x)
     z, ladj_second = second(middle)
@@ -651,7 +656,7 @@ def test_compose_initializes_each_transform_with_the_rows_that_reach_it():
     generator = torch.Generator().manual_seed(0)
     x = 5 * torch.randn((2, 50, 3), generator=generator, dtype=torch.float64) + 1
     weight = torch.rand((2, 50), generator=generator, dtype=torch.float64)
-    first, second = TriangularAffine(2, 3, reg_covar=3.0), ActNorm(2, 3)
+    first, second = WhitenedAffine(2, 3, reg_covar=3.0), ActNorm(2, 3)
     transform = Compose([first, second]).double()
     transform.initialize(x, weight)
     mean, cov = covariance(transform(x)[0].detach(), weight)

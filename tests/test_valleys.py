@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
 
-from skflowmix.initialization.valleys import border_depths, neighbor_edges, valleys
+from skflowmix.partitions.valleys import border_depths, neighbor_edges, valleys
 
 
 def depth_between(X, labels):

@@ -21,7 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from skflowmix import FlowMixtureClustering
-from skflowmix.initialization import INITIALIZERS
+from skflowmix.fitting import INITIALIZERS
 
 METHODS = {
     "GaussianMixture": "sklearn_gm",

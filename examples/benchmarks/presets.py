@@ -22,7 +22,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from skflowmix import FlowMixtureDensity
-from skflowmix.flows import PRESETS
+from skflowmix.modules.flows import PRESETS
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from toy_data import make_pinwheel

@@ -22,11 +22,11 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from skflowmix.bases import Normal
-from skflowmix.flows import make_flow
-from skflowmix.initialization import INITIALIZERS
-from skflowmix.mixture import FlowMixture
-from skflowmix.training import Objective, Rows, TrainingOptions, train
+from skflowmix.fitting import INITIALIZERS
+from skflowmix.modules.bases import Normal
+from skflowmix.modules.flows import make_flow
+from skflowmix.modules.mixture import FlowMixture
+from skflowmix.training import LikelihoodObjective, Rows, TrainingOptions, train
 
 PEER_STEP_SIZE = 1e-3
 BEFORE = 4  # Iterations after which a GPU's steps are replays of a CUDA graph.
@@ -142,7 +142,7 @@ class Watched:
     """The likelihood, with the seconds since the start, less those of scoring, whenever rows are scored."""
 
     def __init__(self, device):
-        self.likelihood, self.device = Objective(), device
+        self.likelihood, self.device = LikelihoodObjective(), device
         self.start, self.times = clock(device), []
 
     def __call__(self, mixture, rows, progress=1.0):

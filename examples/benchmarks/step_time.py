@@ -19,9 +19,9 @@ from functools import partial
 
 import torch
 
-from skflowmix.bases import Normal
-from skflowmix.flows import make_flow
-from skflowmix.mixture import FlowMixture
+from skflowmix.modules.bases import Normal
+from skflowmix.modules.flows import make_flow
+from skflowmix.modules.mixture import FlowMixture
 from skflowmix.training import Rows, TrainingOptions, cuda_graph, loop, train
 
 SHAPES = [

@@ -15,7 +15,7 @@ from comparison import draw_density, option_parser, panels, print_table, timed_f
 from toy_data import make_checkerboard, make_eight_gaussians, make_spirals
 
 from skflowmix import FlowMixtureDensity
-from skflowmix.flows import make_flow
+from skflowmix.modules.flows import make_flow
 
 COLUMNS = ("data", "flow", "layers", "hidden units", "parameters", "log-likelihood, held out", "seconds")
 DEPTHS = (2, 8, 32)

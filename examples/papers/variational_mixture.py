@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from toy_data import make_pinwheel
 
 from skflowmix import FlowMixtureClustering
-from skflowmix.initialization import INITIALIZERS
+from skflowmix.fitting import INITIALIZERS
 
 COLUMNS = ("data", "method", "accuracy", "lowest", "adj. Rand", "NMI", "ELBO, nats a row", "seconds")
 PUBLISHED = {

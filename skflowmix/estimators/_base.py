@@ -1,47 +1,136 @@
-"""Prediction and sampling, as all estimators do them."""
+"""What all estimators of mixtures do: a fit that happens at once or not at all, prediction, sampling, files."""
 
-import copy
+from __future__ import annotations
+
+import os
 import pickle
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..bridge import evaluate_in_chunks, seeded_generator
-from ._fit import FlowMixtureFit
+from ..fitting import FittedMixture, Recipe, Settings, check_settings, fit_mixture
+from ..modules import FlowMixture
+from ..training import QUIET, History, Printer, Report
+from ._parameters import PARAMETER_CONSTRAINTS
+from ._table import check_table
+from ._warnings import warn_of_the_end
 
-_MAX_STANDARDISED = 1e30
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
-class FlowMixtureBase(FlowMixtureFit):
-    """Mixture of flows behind scikit-learn's interface; see the public estimators."""
+class FlowMixtureEstimator(BaseEstimator):
+    """Mixture of flows behind scikit-learn's interface; see the public estimators.
 
-    def _evaluate(self, method, X):
-        """A method of the mixture, by its name, for the standardised rows of X."""
+    A fit is one object, `FittedMixture`, of which the fitted attributes are parts. Another fit replaces it as a whole:
+    one that fails changes nothing, and whoever predicts meanwhile does so by the old one.
+    """
+
+    _recipe: ClassVar[Recipe]
+    _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS
+    random_state: int | np.random.RandomState | None
+
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), default=None
+            Class labels; -1 marks a row without one. None means that no row has one.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights; a weight of two is a row that stands there twice.
+
+        Returns
+        -------
+        self : object
+        """
+        self._fit(X, y, sample_weight)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _fit(self, X, y, sample_weight):
+        """All that a fit changes is changed by one assignment, its last line but for warnings."""
+        settings = Settings.of(self.get_params(deep=False))
+        check_settings(settings)
+        fresh = self._unfitted()
+        table = check_table(fresh, X, y, sample_weight)
+        before = vars(self).get("_state") if settings.warm_start else None
+        report = Report([Printer(settings.verbose)]) if settings.verbose else QUIET
+        fresh._state = fit_mixture(settings, table, self._recipe, before=before, report=report)
+        self.__dict__ = fresh.__dict__
+        warn_of_the_end(fresh._state.history, fresh._state.converged, settings.max_iter)
+
+    def _unfitted(self):
+        """The same estimator without what a fit has left."""
+        fresh = object.__new__(type(self))
+        fitted = {"_state", "n_features_in_", "feature_names_in_"}
+        fresh.__dict__ = {name: value for name, value in vars(self).items() if name not in fitted}
+        return fresh
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_state" in vars(self)
+
+    @property
+    def _fitted(self) -> FittedMixture:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        function = getattr(self.mixture_, method)
-        return self._spread(evaluate_in_chunks(function, X, self.mixture_, self._standardise))
+        return vars(self)["_state"]
 
-    def _standardise(self, X):
-        """Standardised rows in double precision, as far out as a flow can take them."""
-        with np.errstate(over="ignore"):
-            X = self._scaler.transform(X.astype(np.float64))
-        return np.clip(X, -_MAX_STANDARDISED, _MAX_STANDARDISED)
+    @property
+    def mixture_(self) -> FlowMixture:
+        return self._fitted.mixture
 
-    def _spread(self, values):
-        """Columns of the mixture's components as columns of all that the fit began with; -inf for the pruned ones."""
-        if values.ndim == 1 or values.shape[1] == len(self.weights_):
-            return values
-        spread = np.full((len(values), len(self.weights_)), -np.inf)
-        spread[:, self._slots] = values
-        return spread
+    @property
+    def weights_(self) -> np.ndarray:
+        return self._fitted.weights
 
-    def _log_density(self, method, X):
-        """`_evaluate` of a method that gives log-densities, in the units of X."""
-        return self._evaluate(method, X) - np.log(self._scaler.scale_).sum()
+    @property
+    def n_components_(self) -> int:
+        return len(self._fitted.slots)
 
-    def predict(self, X):
+    @property
+    def n_components_scores_(self) -> Any:
+        scores = self._fitted.plan.n_components_scores
+        if scores is None:
+            raise AttributeError("n_components_scores_ is there only after a fit with n_components='auto'.")
+        return scores
+
+    @property
+    def classes_(self) -> np.ndarray:
+        return self._fitted.classes
+
+    @property
+    def n_iter_(self) -> int:
+        return self._fitted.history.n_iter
+
+    @property
+    def converged_(self) -> bool:
+        return self._fitted.converged
+
+    @property
+    def lower_bound_(self) -> float:
+        return self._fitted.score
+
+    @property
+    def lower_bounds_(self) -> list[float]:
+        return self._fitted.bounds
+
+    @property
+    def history_(self) -> History:
+        return self._fitted.history
+
+    def _look(self, X):
+        """The fit as it is now, whatever another thread puts in its place, and rows that it can take."""
+        now = object.__new__(type(self))
+        now.__dict__ = self.__dict__
+        fitted = now._fitted
+        return fitted, validate_data(now, X, dtype=[np.float64, np.float32], reset=False)
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Most probable component of each row, as in `predict_proba`.
 
         Parameters
@@ -52,9 +141,10 @@ class FlowMixtureBase(FlowMixtureFit):
         -------
         ndarray of shape (n_samples,)
         """
-        return self._evaluate("log_resp", X).argmax(1)
+        fitted, X = self._look(X)
+        return fitted.predict(X)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probabilities of the components given each row, those of the posterior network where there is one.
 
         Parameters
@@ -65,9 +155,10 @@ class FlowMixtureBase(FlowMixtureFit):
         -------
         ndarray of shape (n_samples, n_components)
         """
-        return np.exp(self._evaluate("log_resp", X))
+        fitted, X = self._look(X)
+        return np.exp(fitted.evaluate("log_resp", X))
 
-    def component_log_prob(self, X):
+    def component_log_prob(self, X: ArrayLike) -> np.ndarray:
         """Log-density of each row under each component, in nats, in the units of X.
 
         Parameters
@@ -78,9 +169,11 @@ class FlowMixtureBase(FlowMixtureFit):
         -------
         ndarray of shape (n_samples, n_components)
         """
-        return self._log_density("log_joint", X) - np.log(np.where(self.weights_ > 0, self.weights_, 1))
+        fitted, X = self._look(X)
+        weights = fitted.weights
+        return fitted.log_density("log_joint", X) - np.log(np.where(weights > 0, weights, 1))
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Log-density of each row, in nats, in the units of X.
 
         Parameters
@@ -91,9 +184,10 @@ class FlowMixtureBase(FlowMixtureFit):
         -------
         ndarray of shape (n_samples,)
         """
-        return self._log_density("log_prob", X)
+        fitted, X = self._look(X)
+        return fitted.log_density("log_prob", X)
 
-    def elbo(self, X):
+    def elbo(self, X: ArrayLike) -> np.ndarray:
         """Bound on the log-density that the posterior gives each row; with the exact one, the log-density.
 
         Parameters
@@ -104,9 +198,10 @@ class FlowMixtureBase(FlowMixtureFit):
         -------
         ndarray of shape (n_samples,)
         """
-        return self._log_density("elbo", X)
+        fitted, X = self._look(X)
+        return fitted.log_density("elbo", X)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Mean log-density of the rows, in nats.
 
         Parameters
@@ -120,9 +215,12 @@ class FlowMixtureBase(FlowMixtureFit):
         -------
         float
         """
-        return float(np.average(self.score_samples(X), weights=sample_weight))
+        weights = None if sample_weight is None else np.asarray(sample_weight)
+        return float(np.average(self.score_samples(X), weights=weights))
 
-    def sample(self, n_samples=1, random_state=None):
+    def sample(
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows from the fitted density, sorted by component.
 
         Parameters
@@ -137,45 +235,42 @@ class FlowMixtureBase(FlowMixtureFit):
         y : ndarray of shape (n_samples,)
             Component that each row was drawn from.
         """
-        check_is_fitted(self)
+        _, X, component = self._draw(n_samples, random_state)
+        return X, component
+
+    def _draw(self, n_samples, random_state):
+        """The fit that was drawn from, rows, and their components."""
+        fitted = self._fitted
         if not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
             raise ValueError(f"n_samples must be an integer of at least 1; got {n_samples!r}.")
         random_state = check_random_state(self.random_state if random_state is None else random_state)
-        device = self.mixture_.logits.device
-        generator = seeded_generator(random_state.randint(np.iinfo(np.int32).max), device)
-        x, component = self.mixture_.sample(n_samples, generator=generator)
-        return self._scaler.inverse_transform(x.cpu().numpy()), self._slots[component.cpu().numpy()]
+        return fitted, *fitted.sample(n_samples, random_state.randint(np.iinfo(np.int32).max))
 
-    def _n_parameters(self):
-        """Those of the density, which a posterior network is no part of."""
-        named = self.mixture_.named_parameters()
-        learned = [p for name, p in named if p.requires_grad and not name.startswith("posterior.")]
-        return sum(p.numel() for p in learned) - self.mixture_.logits.requires_grad
-
-    def bic(self, X):
+    def bic(self, X: ArrayLike) -> float:
         """Bayesian information criterion of the fit on X; lower is better. The parameters include all weights
         of the networks.
         """
-        return self.aic(X) + self._n_parameters() * (np.log(len(X)) - 2)
+        fitted, rows = self._look(X)
+        return _aic(fitted, rows) + fitted.n_parameters * (np.log(len(rows)) - 2)
 
-    def aic(self, X):
+    def aic(self, X: ArrayLike) -> float:
         """Akaike information criterion of the fit on X; lower is better."""
-        return -2 * float(self.score_samples(X).sum()) + 2 * self._n_parameters()
+        return _aic(*self._look(X))
 
-    def icl(self, X):
+    def icl(self, X: ArrayLike) -> float:
         """Integrated completed likelihood (Biernacki, Celeux and Govaert, 2000) of the fit on X: `bic` plus
         twice the entropy of the assignments; lower is better.
         """
         log_resp = np.log(np.clip(self.predict_proba(X), np.finfo(float).tiny, None))
         return self.bic(X) - 2 * float((np.exp(log_resp) * log_resp).sum())
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike) -> None:
         """Write the estimator to a file; like every pickle, load it only from where you trust."""
         with open(path, "wb") as file:
             pickle.dump(self, file)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike) -> Self:
         """Read an estimator that `save` wrote."""
         with open(path, "rb") as file:
             estimator = pickle.load(file)
@@ -186,6 +281,10 @@ class FlowMixtureBase(FlowMixtureFit):
     def __getstate__(self):
         """State for pickling, its tensors on the CPU, so that it loads where there is no GPU."""
         state = super().__getstate__()
-        if "mixture_" in state:
-            state = {**state, "mixture_": copy.deepcopy(state["mixture_"]).cpu()}
+        if "_state" in state:
+            state = {**state, "_state": state["_state"].on_cpu()}
         return state
+
+
+def _aic(fitted, X):
+    return -2 * float(fitted.log_density("log_prob", X).sum()) + 2 * fitted.n_parameters

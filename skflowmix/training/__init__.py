@@ -1,29 +1,40 @@
-"""Fitting a mixture of flows: objectives, the loop, solvers, and what they report."""
+"""Training whatever has parameters in rows of restarts: batches, objectives, the loop, solvers, reports."""
 
+from .batches import Demands, Noise, NoiseBatches, RowBatches, Rows
 from .compilation import compiled, plain_copy
 from .em import e_step
 from .history import History
-from .loop import Rows, TrainingOptions, evaluate, train
-from .objectives import (
-    AssignedObjective,
-    Objective,
-    assigned_loss,
-    assigned_posterior,
-    consistency_loss,
-    elbo_loss,
-    mixture_loss,
-)
-from .solvers import SOLVERS
+from .loop import QUIET, TrainingOptions, evaluate, train
+from .losses import assigned_loss, consistency_loss, elbo_loss, mixture_loss
+from .objectives import AssignedObjective, AssignedPosterior, LikelihoodObjective, RowObjective
+from .protocols import Batch, Model, Objective, Source
+from .report import Iteration, Listener, Printer, Report
+from .solvers import SOLVERS, Solver
 
 __all__ = [
+    "QUIET",
     "SOLVERS",
     "AssignedObjective",
+    "AssignedPosterior",
+    "Batch",
+    "Demands",
     "History",
+    "Iteration",
+    "LikelihoodObjective",
+    "Listener",
+    "Model",
+    "Noise",
+    "NoiseBatches",
     "Objective",
+    "Printer",
+    "Report",
+    "RowBatches",
+    "RowObjective",
     "Rows",
+    "Solver",
+    "Source",
     "TrainingOptions",
     "assigned_loss",
-    "assigned_posterior",
     "compiled",
     "consistency_loss",
     "e_step",

@@ -25,15 +25,15 @@ def compiled(flow):
     """
     plain, fast = flow.forward, None
 
-    def forward(x):
+    def forward(x, context=None):
         nonlocal fast
         if not torch.is_grad_enabled():
-            return plain(x)
+            return plain(x, context)
         try:
             fast = torch.compile(plain, backend=_BACKEND, dynamic=False) if fast is None else fast
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the compiler's remarks on this package's code
-                return fast(x)
+                return fast(x, context)
         except (RuntimeError, ImportError) as error:
             fast = plain
             cause = shorten(str(error), _LONGEST_CAUSE)
@@ -42,7 +42,7 @@ def compiled(flow):
                 UserWarning,
                 stacklevel=2,
             )
-            return plain(x)
+            return plain(x, context)
 
     flow.forward = forward
     try:

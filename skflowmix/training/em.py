@@ -16,11 +16,13 @@ from dataclasses import replace
 import torch
 from torch.nn.functional import one_hot
 
-from ..mixture import FlowMixture
-from ..threads import largest_product, threads_for
+from ..modules import FlowMixture
+from ..modules.workload import largest_product
+from ..threads import threads_for
 from .history import History
-from .loop import _Run, evaluate, train
+from .loop import QUIET, Run, evaluate, train
 from .objectives import AssignedObjective
+from .report import Phase
 
 _PASSES = 3
 _SMALLEST_WEIGHT = 1e-10
@@ -77,7 +79,17 @@ def _weigh_unlabelled(rows, unlabelled_weight):
     return replace(rows, resp=torch.where(unlabelled, rows.resp * unlabelled_weight, rows.resp))
 
 
-def by_em(mixture, rows, options, *, objective, assign=posterior, after_warm_up=None, **how):
+def by_em(
+    mixture,
+    batches,
+    options,
+    *,
+    objective,
+    validation=None,
+    assign=posterior,
+    after_warm_up=None,
+    report=QUIET,
+):
     """Assign the rows to components, let each component learn its rows, and so on by turns.
 
     The first M-step follows the responsibilities of the start, where there are any, until its components stop
@@ -86,18 +98,19 @@ def by_em(mixture, rows, options, *, objective, assign=posterior, after_warm_up=
     Parameters
     ----------
     mixture : FlowMixture
-    rows : Rows
+    batches : RowBatches
     options : TrainingOptions
         `max_iter` bounds the iterations of all M-steps together.
-    objective : Objective
+    objective : LikelihoodObjective
         The discriminative term has no surrogate and does not count. A Dirichlet prior of the weights counts where it
         is concave, which is where the weights have a closed form.
+    validation : Rows, default=None
     assign : callable, default=posterior
         As in `e_step`.
     after_warm_up : callable, default=None
         Called with the mixture as it is when the first M-step has ended.
-    **how
-        Further arguments of `train`.
+    report : Report, default=QUIET
+        Is told of every E-step, and of every iteration of the first M-step.
 
     Returns
     -------
@@ -111,27 +124,27 @@ def by_em(mixture, rows, options, *, objective, assign=posterior, after_warm_up=
     """
     learn_weights = mixture.logits.requires_grad
     mixture.logits.requires_grad_(False)
-    how = {"validation": None, "neighbors": None, "generator": None} | how
     try:
-        with threads_for(largest_product(mixture, min(options.batch_size, len(rows)))):
-            return _alternate(mixture, rows, options, objective, assign, learn_weights, after_warm_up, how)
+        with threads_for(largest_product(mixture, batches.batch_size)):
+            parts, warm_up = _independent_parts(mixture.eval()), None
+            if batches.rows.resp is not None and mixture.n_components > 1:
+                warm_up = _follow_start(parts, batches, options, objective.unlabelled_weight, validation, report)
+                if after_warm_up is not None:
+                    after_warm_up(mixture)
+                n_left = 0 if warm_up.interrupted else options.max_iter - len(warm_up.training_score)
+                options = replace(options, max_iter=n_left)
+            run = _Alternation(mixture, parts, batches, options, objective, validation, assign, learn_weights)
+            run.history.warm_up = warm_up
+            return _alternate(run, options, report)
     finally:
         mixture.logits.requires_grad_(learn_weights)
 
 
-def _alternate(mixture, rows, options, objective, assign, learn_weights, after_warm_up, how):
-    parts, warm_up = _independent_parts(mixture.eval()), None
-    if rows.resp is not None and mixture.n_components > 1:
-        warm_up = _follow_start(parts, rows, options, objective.unlabelled_weight, how)
-        if after_warm_up is not None:
-            after_warm_up(mixture)
-        n_left = 0 if warm_up.interrupted else options.max_iter - len(warm_up.training_score)
-        options = replace(options, max_iter=n_left)
-    run = _Alternation(mixture, parts, rows, options, objective, assign, learn_weights, how)
-    run.history.warm_up = warm_up
+def _alternate(run, options, report):
     try:
-        while run.m_steps.iteration < options.max_iter and run.m_steps.active.any():
-            run.iterate()
+        with report.phase("training", options.max_iter, history=run.history) as told:
+            while run.m_steps.iteration < options.max_iter and run.m_steps.active.any():
+                run.iterate(told)
     except KeyboardInterrupt:
         run.history.interrupted = True
     finally:
@@ -157,61 +170,44 @@ def _for_parts(parts, rows):
     return replace(rows, resp=rows.resp.reshape(len(rows), parts.n_restarts, parts.n_components))
 
 
-def _follow_start(parts, rows, options, unlabelled_weight, how):
+def _follow_start(parts, batches, options, unlabelled_weight, validation, report):
     """The first M-step, as `solvers.by_gradient` has it; its History."""
     rows, validation = (
         None if some is None else _for_parts(parts, _weigh_unlabelled(some, unlabelled_weight))
-        for some in (rows, how["validation"])
+        for some in (batches.rows, validation)
     )
     options = replace(options, max_iter=options.max_iter // 2, n_step_sizes=1)
-    _, _, history = train(parts, rows, options, objective=AssignedObjective(), **how | {"validation": validation})
+    how = {"objective": AssignedObjective(), "validation": validation, "report": report, "phase": "warm-up"}
+    _, _, history = train(parts, replace(batches, rows=rows), options, **how)
     return history
 
 
-class _MSteps(_Run):
-    """All M-steps of a fit as one run of its parts, whose step sizes and early stopping go on from one to the next."""
-
-    def follow(self, rows, validation):
-        """Take new responsibilities."""
-        self.rows, self.validation = rows, rows if validation is None else validation
-        self.floor = evaluate(self.mixture, rows, self.objective)
-        start = evaluate(self.mixture, self.validation, self.objective)
-        self.best_score = start.nan_to_num(-torch.inf, neginf=-torch.inf)
-
-    def _keep_best(self, score, finite):
-        """Keep no state in which a part explains its training rows worse than it did at the E-step."""
-        explained = score if self.validation is self.rows else evaluate(self.mixture, self.rows, self.objective)
-        super()._keep_best(score, finite & (explained >= self.floor))
-
-
 class _Alternation:
-    """State of a fit by EM; bounds and scores are one entry for each restart."""
+    """State of a fit by EM; bounds and scores are one entry for each restart.
 
-    def __init__(self, mixture, parts, rows, options, objective, assign, learn_weights, how):
+    All M-steps are one run of the parts, whose step sizes and early stopping go on from one to the next. None keeps a
+    state in which a part explains its training rows worse than it did at the E-step.
+    """
+
+    def __init__(self, mixture, parts, batches, options, objective, validation, assign, learn_weights):
         self.mixture, self.parts, self.options, self.learn_weights = mixture, parts, options, learn_weights
         self.e_step_options = {"unlabelled_weight": objective.unlabelled_weight, "assign": assign}
         self.log_weight_factor = max(objective.log_weight_factor, 0.0)
-        self.rows, self.validation = rows, how["validation"]
+        self.batches, self.rows, self.validation = batches, batches.rows, validation
         self.best_score = self._e_step().nan_to_num(-torch.inf, neginf=-torch.inf)
-        self.m_steps = _MSteps(
-            parts,
-            _for_parts(parts, self.rows),
-            replace(options, verbose=False),
-            AssignedObjective(),
-            _for_parts(parts, self.validation),
-            how["neighbors"],
-            how["generator"],
-        )
-        self.history = History(m_steps=self.m_steps.history)
+        self.m_objective, m_history = AssignedObjective(), History()
+        self.m_steps = Run(parts, *self._given(), accept=self._explains, history=m_history)
+        self.m_told = Phase("m-steps", options.max_iter, (m_history,))
+        self.history = History(m_steps=m_history)
         self.best_state, self.best_logits = self.m_steps.table.state(), mixture.logits.clone()
 
-    def iterate(self):
+    def iterate(self, told):
         active = self._of_restarts(self.m_steps.active).any(1)
         if self.learn_weights:
             self._set_weights(active)
         self._m_step()
         score = self._e_step()
-        self._record(score)
+        self._tell(told, score)
         better = active & (score > self.best_score)
         self.best_score = torch.where(better, score, self.best_score)
         self.best_logits[better] = self.mixture.logits[better]
@@ -230,11 +226,26 @@ class _Alternation:
         logits = (share / total).clamp_min(_SMALLEST_WEIGHT).log()
         self.mixture.logits.copy_(torch.where(active[:, None] & (total > 0), logits, self.mixture.logits))
 
+    def _given(self):
+        """What the M-step after an E-step learns from, its options and objective, and what decides on its states."""
+        self.assigned, held_out = (_for_parts(self.parts, some) for some in (self.rows, self.validation))
+        batches = replace(self.batches, rows=self.assigned)
+        return batches, self.options, self.m_objective, self.assigned if held_out is None else held_out
+
+    def _explains(self, score):
+        """Whether the parts explain their training rows no worse than at the E-step, bool Tensor of shape (R K,)."""
+        if self.m_steps.validation is not self.assigned:
+            score = evaluate(self.parts, self.assigned, self.m_objective)
+        return score >= self.floor
+
     def _m_step(self):
-        self.m_steps.follow(_for_parts(self.parts, self.rows), _for_parts(self.parts, self.validation))
+        batches, _, _, deciding = self._given()
+        self.floor = evaluate(self.parts, self.assigned, self.m_objective)
+        self.m_steps.follow(batches, deciding)
         self.parts.train()
         for _ in range(min(_PASSES, self.options.max_iter - self.m_steps.iteration)):
             self.m_steps.iterate()
+            self.m_steps.tell(self.m_told)
         self.m_steps.finish()
         self.parts.eval()
 
@@ -248,16 +259,14 @@ class _Alternation:
         score, self.validation = e_step(self.mixture, self.validation, **self.e_step_options)
         return score + prior
 
-    def _record(self, score):
-        self.history.training_score.append(self.bound.tolist())
-        if self.validation is not None:
-            self.history.validation_score.append(score.tolist())
-        step_sizes = torch.tensor(self.m_steps.history.learning_rate[-1])
-        self.history.learning_rate.append(self._of_restarts(step_sizes).amax(1).tolist())
+    def _tell(self, told, score):
         self.history.n_rollbacks = self.m_steps.history.n_rollbacks
-        if self.options.verbose:
-            shown = ", ".join(f"{value:.4f}" for value in self.bound.tolist())
-            print(f"EM iteration {len(self.history.training_score)}: bound {shown}")
+        told.tell(
+            self.m_steps.iteration,
+            training_score=self.bound.tolist(),
+            validation_score=None if self.validation is None else score.tolist(),
+            learning_rate=self._of_restarts(torch.tensor(self.m_steps.step_sizes)).amax(1).tolist(),
+        )
 
     @torch.no_grad()
     def finish(self):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .report import Listener
+
 
 @dataclass
-class History:
+class History(Listener):
     """Record of a fit of R restarts.
 
     Attributes
@@ -21,7 +23,7 @@ class History:
     n_rollbacks : int
         How often a restart was returned to its best state because a step was not finite.
     interrupted : bool
-        Whether the fit was ended by Ctrl-C.
+        Whether it was ended by Ctrl-C.
     warm_up : History or None
         What happened before, while each component learned the rows that the start had given it.
     m_steps : History or None
@@ -37,6 +39,13 @@ class History:
     interrupted: bool = False
     warm_up: History | None = None
     m_steps: History | None = None
+
+    def iterate(self, iteration):
+        """Write down an iteration."""
+        self.training_score.append(iteration.training_score)
+        if iteration.validation_score is not None:
+            self.validation_score.append(iteration.validation_score)
+        self.learning_rate.append(iteration.learning_rate)
 
     @property
     def n_iter(self):

@@ -1,30 +1,40 @@
-r"""What a fit minimises, as pure functions of the joint log-densities.
-
-A row whose component is known only to lie in a set :math:`S` contributes
-:math:`\log p(x, S) = \operatorname{logsumexp}_{k \in S} [\log w_k + \log p(x \mid k)]`. An unlabelled row allows
-all components, so that this is its :math:`\log p(x)`; a labelled row allows those of its class and, as a
-second term, :math:`\log p(S \mid x) = \log p(x, S) - \log p(x)`, which makes flows of different classes
-repel each other where only the joint likelihood would let them overlap.
-"""
+"""What a fit of a mixture minimises: objects that `train` calls, and that say what they need of the rows."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch.nn.functional import hardshrink
 
-from ..transforms import BatchNorm
+from ..modules.transforms import BatchNorm
+from .batches import Demands
 from .compilation import is_compiled
+from .losses import assigned_loss, consistency_loss, elbo_loss, mixture_loss
 
 _FIRST_TEMPERATURE = 2.0
 
 
-@dataclass(frozen=True)
-class Objective:
-    """What `train` minimises: ``objective(mixture, rows, progress) -> loss`` of each restart and row.
+class RowObjective(ABC):
+    """An `Objective` (see `protocols`) of batches of `Rows`. What it must have is `__call__`."""
 
-    `progress` goes from 0 to 1 over the first iterations of a fit, for terms that come in gradually; scores are
-    computed at 1.
+    @property
+    def is_scored_in_full(self):
+        """Whether rows that are held out have all terms of the loss."""
+        return True
+
+    def demands(self, model):
+        """What the batches of steps should have beside rows: `Demands`."""
+        return Demands()
+
+    @abstractmethod
+    def __call__(self, model, rows, progress=1.0):
+        """Loss of each restart and row, Tensor of shape (R, N), in nats."""
+
+
+@dataclass(frozen=True)
+class LikelihoodObjective(RowObjective):
+    """Likelihood of a mixture, or its bound by a posterior network, and what may come in addition.
 
     Attributes
     ----------
@@ -51,27 +61,27 @@ class Objective:
         return AssignedObjective(self.start_weight)
 
     @property
-    def needs_view(self):
-        """Whether rows to learn from should have a `view`."""
-        return self.consistency_weight > 0
+    def is_scored_in_full(self):
+        """Not with a consistency term, as rows that are held out have no `view`."""
+        return not self.consistency_weight > 0
 
-    def may_leave_out(self, mixture):
-        """Whether steps may leave out the components that are not `relevant` for a row."""
-        everything = mixture.n_components == 1 or mixture.posterior is not None or self.needs_view
-        return not everything and _may_leave_rows_out(mixture)
+    def demands(self, model):
+        with_view = self.consistency_weight > 0
+        everything = model.n_components == 1 or model.posterior is not None or with_view
+        return Demands(view=with_view, relevance=not everything and _may_leave_rows_out(model))
 
-    def __call__(self, mixture, rows, progress=1.0):
+    def __call__(self, model, rows, progress=1.0):
         n_rows = len(rows)
         x = rows.x if rows.view is None else torch.cat([rows.x, rows.view])
         weights = {"supervised_weight": self.supervised_weight, "unlabelled_weight": self.unlabelled_weight}
-        if mixture.posterior is None:
-            logits = _relevant_log_joint(mixture, x, rows.relevant)
+        if model.posterior is None:
+            logits = _relevant_log_joint(model, x, rows.relevant)
             loss = mixture_loss(logits[:, :n_rows], rows, **weights)
         else:
-            logits = _guard(mixture.posterior(x, _temperature(progress)))
-            loss = elbo_loss(_guard(mixture.restart_log_joint(rows.x)), logits[:, :n_rows], rows, **weights)
+            logits = _guard(model.posterior(x, _temperature(progress)))
+            loss = elbo_loss(_guard(model.restart_log_joint(rows.x)), logits[:, :n_rows], rows, **weights)
         if self.log_weight_factor:
-            loss = loss - self.log_weight_factor * mixture.log_weights().sum(-1, keepdim=True)
+            loss = loss - self.log_weight_factor * model.log_weights().sum(-1, keepdim=True)
         if rows.view is None:
             return loss
         log_resp = logits.log_softmax(-1)
@@ -112,7 +122,7 @@ def _ramp(progress):
 
 
 @dataclass(frozen=True)
-class AssignedObjective:
+class AssignedObjective(RowObjective):
     r"""`assigned_loss` of a mixture, in the form that `train` takes.
 
     Attributes
@@ -124,13 +134,13 @@ class AssignedObjective:
 
     discriminative_weight: float = 0.0
 
-    def may_leave_out(self, mixture):
-        """Whether steps may leave out the components that are not `relevant` for a row."""
-        return self.discriminative_weight > 0 and mixture.n_components > 1 and _may_leave_rows_out(mixture)
+    def demands(self, model):
+        competing = self.discriminative_weight > 0 and model.n_components > 1
+        return Demands(relevance=competing and _may_leave_rows_out(model))
 
-    def __call__(self, mixture, rows, progress=1.0):
-        where = self._where(rows) if _may_leave_rows_out(mixture) else None
-        log_joint = _guard(mixture.restart_log_joint(rows.x, where))
+    def __call__(self, model, rows, progress=1.0):
+        where = self._where(rows) if _may_leave_rows_out(model) else None
+        log_joint = _guard(model.restart_log_joint(rows.x, where))
         loss = assigned_loss(log_joint, rows)
         if not self.discriminative_weight:
             return loss
@@ -156,105 +166,8 @@ def _may_leave_rows_out(mixture):
     return not any(isinstance(module, BatchNorm) for module in mixture.modules())
 
 
-def assigned_posterior(posterior, rows, progress=1.0):
-    """Cross-entropy of a posterior network to given responsibilities, in the form that `train` takes."""
-    return assigned_loss(_guard(posterior(rows.x)), rows)
+class AssignedPosterior(RowObjective):
+    """Cross-entropy of a posterior network to given responsibilities."""
 
-
-def assigned_loss(log_joint, rows):
-    r"""Negative expected log-likelihood :math:`-\sum_k r_k \log [w_k p(x \mid k)]` under given responsibilities.
-
-    The surrogate of expectation-maximisation: each component learns the rows that it has been given.
-
-    Parameters
-    ----------
-    log_joint : Tensor of shape (R, N, K)
-    rows : Rows
-        Their `weight` and `resp` are used.
-
-    Returns
-    -------
-    Tensor of shape (R, N)
-        Loss of each row, in nats.
-    """
-    return -rows.weight * (rows.resp.transpose(0, 1) * log_joint).sum(-1)
-
-
-def mixture_loss(log_joint, rows, *, supervised_weight=1.0, unlabelled_weight=1.0):
-    """Negative weighted log-likelihood of labelled and unlabelled rows.
-
-    Parameters
-    ----------
-    log_joint : Tensor of shape (R, N, K)
-    rows : Rows
-        Their `weight` and `allowed` are used.
-    supervised_weight : float, default=1.0
-        Weight of the labelled rows' discriminative term.
-    unlabelled_weight : float, default=1.0
-        Weight of the rows that allow every component.
-
-    Returns
-    -------
-    Tensor of shape (R, N)
-        Loss of each row, in nats.
-    """
-    log_prob = log_joint.logsumexp(-1)
-    weight, allowed = rows.weight, rows.allowed
-    if allowed is None:
-        return -weight * unlabelled_weight * log_prob
-    log_prob_label = log_joint.masked_fill(~allowed, -torch.inf).logsumexp(-1)
-    row_weight = torch.where(allowed.all(-1), weight * unlabelled_weight, weight)
-    log_label_given_row = log_prob_label - log_prob
-    return -row_weight * log_prob_label - supervised_weight * weight * log_label_given_row
-
-
-def elbo_loss(log_joint, log_resp, rows, *, supervised_weight=1.0, unlabelled_weight=1.0):
-    r"""Negative weighted bound :math:`\sum_k q(k \mid x) [\log w_k + \log p(x \mid k) - \log q(k \mid x)]`.
-
-    Pires and Figueiredo (2020), arXiv:2009.00585. For a row whose component lies in a set :math:`S` the sum is over
-    it, with q normalised there, and :math:`\log q(S \mid x)` is the discriminative term. With the exact posterior in
-    the place of q this is `mixture_loss`.
-
-    Parameters
-    ----------
-    log_joint : Tensor of shape (R, N, K)
-    log_resp : Tensor of shape (R, N, K)
-        Logarithms of q.
-    rows : Rows
-        Their `weight` and `allowed` are used.
-    supervised_weight, unlabelled_weight : float, default=1.0
-        As in `mixture_loss`.
-
-    Returns
-    -------
-    Tensor of shape (R, N)
-        Loss of each row, in nats.
-    """
-    weight, allowed = rows.weight, rows.allowed
-    if allowed is None:
-        return -weight * unlabelled_weight * (log_resp.exp() * (log_joint - log_resp)).sum(-1)
-    log_resp = log_resp.masked_fill(~allowed, -torch.inf)
-    log_label_given_row = log_resp.logsumexp(-1)
-    log_resp = log_resp - log_label_given_row[..., None]
-    gap = (log_joint - log_resp).masked_fill(~allowed, 0)
-    bound = (log_resp.exp() * gap).sum(-1)
-    row_weight = torch.where(allowed.all(-1), weight * unlabelled_weight, weight)
-    return -row_weight * bound - supervised_weight * weight * log_label_given_row
-
-
-def consistency_loss(log_resp, log_resp_view, rows):
-    """Squared distance of the assignments of rows and of their views.
-
-    Laine and Aila (2017), arXiv:1610.02242. It is bounded, so that no row outweighs the likelihood.
-
-    Parameters
-    ----------
-    log_resp, log_resp_view : Tensor of shape (R, N, K)
-    rows : Rows
-        Their `weight` is used.
-
-    Returns
-    -------
-    Tensor of shape (R, N)
-    """
-    return rows.weight * (log_resp.exp() - log_resp_view.exp()).square().sum(-1)
+    def __call__(self, model, rows, progress=1.0):
+        return assigned_loss(_guard(model(rows.x)), rows)

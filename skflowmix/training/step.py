@@ -15,11 +15,11 @@ class Step:
 
     Parameters
     ----------
-    mixture : FlowMixture
-    objective : callable
+    model : Model
+    objective : Objective
         As in `train`.
     table : ParameterTable
-        Of the mixture.
+        Of the model.
     learning_rate : float
     n_cuts : list of int of length R
         How often each restart's step size has been cut already.
@@ -31,8 +31,8 @@ class Step:
     step_sizes : list of float of length R
     """
 
-    def __init__(self, mixture, objective, table, *, learning_rate, n_cuts, alpha):
-        self.mixture, self.objective, self.table = mixture, objective, table
+    def __init__(self, model, objective, table, *, learning_rate, n_cuts, alpha):
+        self.model, self.objective, self.table = model, objective, table
         self.step_sizes = [learning_rate * _STEP_SIZE_CUT**n for n in n_cuts]
         self._optimizers = [
             _AdamW(values, gradients, size, alpha)
@@ -44,9 +44,9 @@ class Step:
 
         Parameters
         ----------
-        batch : Rows
+        batch : Batch
         progress : float
-            As in `Objective`.
+            As of `Objective`.
 
         Returns
         -------
@@ -54,7 +54,7 @@ class Step:
         finite : bool Tensor of shape (R,)
             Whether loss and gradient were; no restart moves along a gradient that is not.
         """
-        loss = self.objective(self.mixture, batch, progress).mean(1)
+        loss = self.objective(self.model, batch, progress).mean(1)
         self.table.differentiate(loss.sum())
         norms, loss = self.table.gradient_norms(), loss.detach()
         excess = (norms / _MAX_GRADIENT_NORM).clamp_min(1).float()

@@ -1,0 +1,90 @@
+"""Before a fit begins: the scale of the features, how many components there are, and what each stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+
+from .architecture import architecture_of, check_continuation, check_number_of_flows
+from .rows import fit_scaler
+from .start import INITIALIZERS
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is settled before a fit begins.
+
+    Attributes
+    ----------
+    scaler : StandardScaler
+    n_components : int
+        As the parameter is meant: the classifier's is per class.
+    component_class : int ndarray of shape (K,)
+        Class of each component, -1 for those that no label names.
+    slots : int ndarray
+        Which of those the mixture has: all, but where it goes on from one that was pruned.
+    initializer : callable, or None
+        What gives first responsibilities; None where they are given.
+    architecture : dict
+        As from `architecture.architecture_of`.
+    n_components_scores : dict, list or None
+        How well each number of components does, where it was to be found.
+    """
+
+    scaler: StandardScaler
+    n_components: int
+    component_class: np.ndarray
+    slots: np.ndarray
+    initializer: Callable | None
+    architecture: dict
+    n_components_scores: dict | list | None = None
+
+
+def make_plan(data, settings, recipe, before, random_state):
+    """The plan of a fit.
+
+    Parameters
+    ----------
+    data : TrainingSet
+    settings : Settings
+    recipe : Recipe
+    before : FittedMixture, or None
+        What a warm start goes on from.
+    random_state : RandomState
+
+    Returns
+    -------
+    Plan
+    """
+    n_components, scores, initializer = settings.n_components, None, _initializer(data, settings, recipe)
+    if before is not None:
+        scaler = before.plan.scaler
+        if n_components == "auto":
+            n_components, scores = before.plan.n_components, before.plan.n_components_scores
+    else:
+        scaler = fit_scaler(data.X, data.weight)
+        if n_components == "auto":
+            n_components, scores, resp = recipe.count(scaler.transform(data.X), data, random_state)
+            if resp is not None and settings.init_params == "auto":
+                initializer = lambda *_: resp  # noqa: E731
+    component_class = recipe.component_classes(n_components, len(data.classes))
+    check_number_of_flows(settings, len(component_class))
+    architecture = architecture_of(settings, len(component_class), data.X.shape[1])
+    slots = np.arange(len(component_class))
+    if before is not None:
+        check_continuation(architecture, before.plan.architecture)
+        slots = before.slots
+    return Plan(scaler, n_components, component_class, slots, initializer, architecture, scores)
+
+
+def _initializer(data, settings, recipe):
+    if settings.gives_responsibilities:
+        return None
+    if callable(settings.init_params):
+        return settings.init_params
+    if settings.init_params == "auto":
+        return recipe.automatic(len(data.classes))
+    return INITIALIZERS[settings.init_params]

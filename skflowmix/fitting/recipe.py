@@ -1,0 +1,95 @@
+"""What differs between clustering, density estimation and classification: a record of functions, one for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..partitions.automatic import automatic
+from ..partitions.n_components import choose_n_components
+from ..partitions.soft import soft
+from .choice import best_evidence, best_score
+from .labels import encode_classes, encode_labels
+from .spreading import spread_labels
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a mixture is fitted for a purpose.
+
+    Attributes
+    ----------
+    encode : callable
+        ``(y, n_samples) -> classes, codes``, as `labels.encode_labels`.
+    component_classes : callable
+        ``(n_components, n_classes) -> int ndarray of shape (K,)``: class of each component of the mixture, -1 for those
+        that no label names.
+    automatic : callable
+        ``(n_classes) -> function``: what ``init_params="auto"`` stands for.
+    count : callable
+        ``(X, data, random_state) -> n_components, scores, resp``: what ``n_components="auto"`` stands for, how well
+        each number does, and first responsibilities, None where there are none to be had.
+    choose : callable
+        Which of the states that a fit went through is kept, as `choice.best_score`.
+    seeks_clusters : bool
+        Whether the state at the end of the warm-up is one of them, and the start's clusters are its labels.
+    """
+
+    encode: Callable
+    component_classes: Callable
+    automatic: Callable
+    count: Callable
+    choose: Callable
+    seeks_clusters: bool = False
+
+
+def _classes_first(n_components, n_classes):
+    """Component i stands for class i; there are at least as many components as classes."""
+    component_class = np.full(max(n_components, n_classes), -1)
+    component_class[:n_classes] = np.arange(n_classes)
+    return component_class
+
+
+def _in_each_class(n_components, n_classes):
+    return np.repeat(np.arange(n_classes), n_components)
+
+
+def _count_clusters(X, data, random_state):
+    resp, n_components, scores = choose_n_components(X, data.weight, random_state)
+    return n_components, scores, resp
+
+
+def _count_in_each_class(X, data, random_state):
+    """The largest number that one of the classes needs."""
+    of_class = spread_labels(X, data.codes)
+    scores = [
+        choose_n_components(X[of_class == code], data.weight[of_class == code], random_state)[-1]
+        for code in range(len(data.classes))
+    ]
+    return max(max(of, key=of.__getitem__) for of in scores), scores, None
+
+
+CLUSTERING = Recipe(
+    encode=encode_labels,
+    component_classes=_classes_first,
+    automatic=lambda n_classes: automatic,
+    count=_count_clusters,
+    choose=best_evidence,
+    seeks_clusters=True,
+)
+DENSITY = Recipe(
+    encode=encode_labels,
+    component_classes=_classes_first,
+    automatic=lambda n_classes: automatic if n_classes else soft,
+    count=_count_clusters,
+    choose=best_score,
+)
+CLASSIFICATION = Recipe(
+    encode=encode_classes,
+    component_classes=_in_each_class,
+    automatic=lambda n_classes: soft,
+    count=_count_in_each_class,
+    choose=best_score,
+)

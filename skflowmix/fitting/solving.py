@@ -1,0 +1,101 @@
+"""Training of a stack of restarts, and the choice among the states that they went through."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..modules import FlowMixture
+from ..training import (
+    SOLVERS,
+    History,
+    LikelihoodObjective,
+    Report,
+    TrainingOptions,
+    compiled,
+    evaluate,
+    plain_copy,
+)
+from .recipe import Recipe
+from .settings import Settings
+
+_RAMP_SHARE = 20
+
+
+@dataclass(frozen=True)
+class State:
+    """A mixture of one restart, its score, the bounds of its restart, and how it was found."""
+
+    mixture: FlowMixture
+    score: float
+    bounds: list
+    converged: bool
+    history: History
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a fit trains and chooses."""
+
+    settings: Settings
+    recipe: Recipe
+    options: TrainingOptions
+    objective: LikelihoodObjective
+    report: Report
+
+    @classmethod
+    def of(cls, settings, recipe, data, parts, *, continues, report):
+        """The training of some rows, of which the first part is learned from."""
+        objective = _objective(settings, recipe, len(data.classes), data.weight[parts[0]].sum())
+        return cls(settings, recipe, _options(settings, continues), objective, report)
+
+    def solve(self, mixture, supply, random_state):
+        """Train a stack of restarts, and choose one of the states that they went through."""
+        mixture = mixture.to(supply.device)
+        early: list[FlowMixture] = []
+        with compiled(mixture.flow) if self.settings.compile else nullcontext():
+            scores, converged, history = SOLVERS[self.settings.solver].solve(
+                mixture,
+                supply.batches,
+                self.options,
+                objective=self.objective,
+                validation=supply.validation,
+                after_warm_up=self._keeper(early),
+                report=self.report,
+            )
+        rows, n_restarts = supply.batches.rows, mixture.n_restarts
+        for mixture_then in early:
+            scores += evaluate(mixture_then, supply.validation or rows, self.objective).tolist()
+        states = FlowMixture.stack([mixture, *early])
+        best = self.recipe.choose(states, np.array(scores), n_restarts, rows, random_state)
+        bounds = [bound[best % n_restarts] for bound in history.bounds]
+        return State(states.restart(best), scores[best], bounds, converged, history)
+
+    def _keeper(self, states):
+        """What adds a copy of the mixture to a list, where clusters are sought."""
+        return (lambda mixture: states.append(plain_copy(mixture))) if self.recipe.seeks_clusters else None
+
+
+def _objective(settings, recipe, n_classes, n_rows):
+    concentration = settings.weight_concentration_prior
+    return LikelihoodObjective(
+        supervised_weight=settings.supervised_weight,
+        unlabelled_weight=settings.unlabelled_weight,
+        consistency_weight=settings.consistency_weight,
+        log_weight_factor=0.0 if concentration is None else (concentration - 1) / n_rows,
+        start_weight=settings.supervised_weight if recipe.seeks_clusters and not n_classes else 0.0,
+    )
+
+
+def _options(settings, continues):
+    ramps = not continues and (settings.posterior == "amortized" or settings.consistency_weight > 0)
+    return TrainingOptions(
+        max_iter=settings.max_iter,
+        ramp_iter=-(-settings.max_iter // _RAMP_SHARE) if ramps else 0,
+        learning_rate=settings.learning_rate_init,
+        alpha=settings.alpha,
+        n_iter_no_change=settings.n_iter_no_change,
+        tol=settings.tol,
+    )

@@ -1,0 +1,22 @@
+"""Torch modules: transforms, flows, bases, and the mixture that they make."""
+
+from .bases import BASES, Base, Logistic, Normal, StudentT, Uniform
+from .flows import PRESETS, make_flow, make_shared_layers
+from .mixture import FlowMixture
+from .nets import MLP
+from .posterior import PosteriorNetwork
+
+__all__ = [
+    "BASES",
+    "MLP",
+    "PRESETS",
+    "Base",
+    "FlowMixture",
+    "Logistic",
+    "Normal",
+    "PosteriorNetwork",
+    "StudentT",
+    "Uniform",
+    "make_flow",
+    "make_shared_layers",
+]
