@@ -50,28 +50,25 @@ def seeded_generator(seed, device):
 
 
 @torch.no_grad()
-def evaluate_in_chunks(function, X, mixture, prepare):
+def evaluate_in_chunks(function, X, mixture):
     """Apply a function of rows to all rows; beyond what it returns, memory is that of a few chunks.
 
     Parameters
     ----------
     function : callable
-        Tensor of shape (n, D) -> Tensor of shape (n, ...).
+        ndarray of shape (n, D) -> Tensor of shape (n, ...).
     X : ndarray of shape (N, D)
     mixture : FlowMixture
-        Whose device, type and size the chunks are made for.
-    prepare : callable
-        What turns each chunk of X into the rows that the function takes, ndarray of shape (n, D).
+        Whose size the chunks are made for.
 
     Returns
     -------
     ndarray of shape (N, ...)
     """
-    size, like, results = rows_at_once(mixture), mixture.logits, None
+    size, results = rows_at_once(mixture), None
     with threads_for(largest_product(mixture, min(size, len(X)))):
         for start in range(0, len(X), size):
-            rows = torch.as_tensor(prepare(X[start : start + size]), dtype=like.dtype, device=like.device)
-            result = function(rows).cpu().numpy()
+            result = function(X[start : start + size]).cpu().numpy()
             if results is None:
                 results = np.empty((len(X), *result.shape[1:]), dtype=result.dtype)
             results[start : start + size] = result

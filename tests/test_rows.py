@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skflowmix.fitting.rows import fit_scaler, merge_repeated_rows, nearest_neighbors, validation_split
+from skflowmix.fitting.rows import merge_repeated_rows, nearest_neighbors, validation_split
 
 
 def test_merging_adds_the_weights_of_equal_rows_with_equal_labels():
@@ -28,16 +28,6 @@ def test_merged_rows_stand_in_the_order_of_their_features_and_code():
     distinct, inverse = np.unique(np.column_stack([X, codes]), axis=0, return_inverse=True)
     np.testing.assert_array_equal(np.column_stack([data.X, data.codes]), distinct)
     np.testing.assert_allclose(data.weight, np.bincount(inverse.ravel(), weight), rtol=1e-12)
-
-
-def test_scaler_heeds_weights():
-    scaler = fit_scaler(np.array([[0.0], [1.0]]), np.array([3.0, 1.0]))
-    np.testing.assert_allclose([scaler.mean_[0], scaler.scale_[0]], [0.25, np.sqrt(0.1875)])
-
-
-def test_scaler_names_overflow():
-    with pytest.raises(ValueError, match="overflow"):
-        fit_scaler(np.array([[1e300], [-1e300]]), np.ones(2))
 
 
 def test_validation_split_takes_a_share_of_every_class():

@@ -26,7 +26,7 @@ from skflowmix.fitting import INITIALIZERS
 from skflowmix.modules.bases import Normal
 from skflowmix.modules.flows import make_flow
 from skflowmix.modules.mixture import FlowMixture
-from skflowmix.training import LikelihoodObjective, Rows, TrainingOptions, train
+from skflowmix.training import LikelihoodObjective, RowBatches, RowObjective, Rows, TrainingOptions, train
 
 PEER_STEP_SIZE = 1e-3
 BEFORE = 4  # Iterations after which a GPU's steps are replays of a CUDA graph.
@@ -138,19 +138,22 @@ def train_peer(mixture, x, held_out, batch, n_passes, device):
         return seconds, mixture.eval().log_prob(held_out).mean().item()
 
 
-class Watched:
+class Watched(RowObjective):
     """The likelihood, with the seconds since the start, less those of scoring, whenever rows are scored."""
 
     def __init__(self, device):
         self.likelihood, self.device = LikelihoodObjective(), device
         self.start, self.times = clock(device), []
 
-    def __call__(self, mixture, rows, progress=1.0):
+    def demands(self, model):
+        return self.likelihood.demands(model)
+
+    def __call__(self, model, rows, progress=1.0):
         if torch.is_grad_enabled():
-            return self.likelihood(mixture, rows, progress)
+            return self.likelihood(model, rows, progress)
         begin = clock(self.device)
         self.times.append(begin - self.start)
-        loss = self.likelihood(mixture, rows, progress)
+        loss = self.likelihood(model, rows, progress)
         self.start += clock(self.device) - begin
         return loss
 
@@ -174,29 +177,30 @@ def seconds_of_ours(flow, K, x, layers, hidden, batch, n_passes, device):
     seconds = []
     for max_iter in (BEFORE, BEFORE + n_passes):
         mixture = start_ours(flow, K, x, layers, hidden, device)
-        options = TrainingOptions(max_iter=max_iter, batch_size=batch, noise=1e-3, n_iter_no_change=10**6)
+        batches = RowBatches(rows, batch, noise=1e-3, generator=torch.Generator(device).manual_seed(0))
         start = clock(device)
-        train(mixture, rows, options, generator=torch.Generator(device).manual_seed(0))
+        train(mixture, batches, TrainingOptions(max_iter=max_iter, n_iter_no_change=10**6))
         seconds.append(clock(device) - start)
     return (seconds[1] - seconds[0]) / n_passes
 
 
 def curve_of_ours(flow, K, x, held_out, layers, hidden, batch, device):
     """Seconds since the start, and held-out log-likelihood, before and after each iteration of a whole fit."""
-    warm = Rows(x[:10], torch.ones_like(x[:10, 0]))
+    warm = RowBatches(Rows(x[:10], torch.ones_like(x[:10, 0])))
     train(start_ours(flow, K, x, layers, hidden, device), warm, TrainingOptions(max_iter=1))
     objective = Watched(device)
     mixture = start_ours(flow, K, x, layers, hidden, device)
-    rows = Rows(x, torch.ones_like(x[:, 0]))
     scored = Rows(held_out, torch.ones_like(held_out[:, 0]))
-    options = TrainingOptions(batch_size=batch, noise=1e-3, neighbor_noise=NEIGHBOR_NOISE)
     found = NearestNeighbors(n_neighbors=N_NEIGHBORS).fit(x.cpu()).kneighbors(return_distance=False)
-    how = {
-        "objective": objective,
-        "neighbors": torch.as_tensor(found, device=device),
-        "generator": torch.Generator(device).manual_seed(0),
-    }
-    *_, history = train(mixture, rows, options, validation=scored, **how)
+    batches = RowBatches(
+        Rows(x, torch.ones_like(x[:, 0])),
+        batch,
+        noise=1e-3,
+        neighbors=torch.as_tensor(found, device=device),
+        neighbor_noise=NEIGHBOR_NOISE,
+        generator=torch.Generator(device).manual_seed(0),
+    )
+    *_, history = train(mixture, batches, TrainingOptions(), objective=objective, validation=scored)
     n_chunks = len(objective.times) // (len(history.validation_score) + 1)
     scores = [score[0] for score in history.validation_score]
     return objective.times[n_chunks::n_chunks], scores

@@ -22,7 +22,7 @@ import torch
 from skflowmix.modules.bases import Normal
 from skflowmix.modules.flows import make_flow
 from skflowmix.modules.mixture import FlowMixture
-from skflowmix.training import Rows, TrainingOptions, cuda_graph, loop, train
+from skflowmix.training import RowBatches, Rows, TrainingOptions, cuda_graph, loop, train
 
 SHAPES = [
     (2, 2, 2, 32, 256, "realnvp"),
@@ -96,12 +96,11 @@ def train_some_steps(K, D, n_layers, hidden, batch, flow, *, base, max_iter, dev
     mixture = FlowMixture(layers, base, K)
     mixture.initialize(x, torch.rand(len(x), K, generator=generator))
     rows = Rows(x.to(device), torch.ones(len(x), device=device))
-    options = TrainingOptions(
-        max_iter=max_iter, batch_size=batch, learning_rate=1e-3, noise=1e-3, n_iter_no_change=10**6
-    )
-    mixture, generator = mixture.to(device), torch.Generator(device).manual_seed(0)
+    options = TrainingOptions(max_iter=max_iter, learning_rate=1e-3, n_iter_no_change=10**6)
+    batches = RowBatches(rows, batch, noise=1e-3, generator=torch.Generator(device).manual_seed(0))
+    mixture = mixture.to(device)
     start = clock()
-    train(mixture, rows, options, generator=generator)
+    train(mixture, batches, options)
     return clock() - start
 
 

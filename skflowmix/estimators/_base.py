@@ -16,7 +16,7 @@ from ..fitting import FittedMixture, Recipe, Settings, check_settings, fit_mixtu
 from ..modules import FlowMixture
 from ..training import QUIET, History, Printer, Report
 from ._parameters import PARAMETER_CONSTRAINTS
-from ._table import check_table
+from ._table import check_table, check_weights
 from ._warnings import warn_of_the_end
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class FlowMixtureEstimator(BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), default=None
-            Class labels; -1 marks a row without one. None means that no row has one.
+            Class labels; -1 marks a row without one. Which y is learned `labels` says; the classifier learns any.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; a weight of two is a row that stands there twice.
 
@@ -58,7 +58,7 @@ class FlowMixtureEstimator(BaseEstimator):
         settings = Settings.of(self.get_params(deep=False))
         check_settings(settings)
         fresh = self._unfitted()
-        table = check_table(fresh, X, y, sample_weight)
+        table = check_table(fresh, X, y, sample_weight, settings.labels)
         before = vars(self).get("_state") if settings.warm_start else None
         report = Report([Printer(settings.verbose)]) if settings.verbose else QUIET
         fresh._state = fit_mixture(settings, table, self._recipe, before=before, report=report)
@@ -101,7 +101,10 @@ class FlowMixtureEstimator(BaseEstimator):
 
     @property
     def classes_(self) -> np.ndarray:
-        return self._fitted.classes
+        classes = self._fitted.classes
+        if not len(classes):
+            raise AttributeError("classes_ is there only after a fit that learned labels.")
+        return classes
 
     @property
     def n_iter_(self) -> int:
@@ -215,8 +218,8 @@ class FlowMixtureEstimator(BaseEstimator):
         -------
         float
         """
-        weights = None if sample_weight is None else np.asarray(sample_weight)
-        return float(np.average(self.score_samples(X), weights=weights))
+        fitted, rows = self._look(X)
+        return float(np.average(fitted.log_density("log_prob", rows), weights=check_weights(sample_weight, rows)))
 
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None

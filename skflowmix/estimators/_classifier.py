@@ -8,12 +8,13 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 
 from ..fitting import CLASSIFICATION
 from ._base import FlowMixtureEstimator
 from ._parameters import Initializer, MakesFlow
+from ._table import check_scored
 
 
 class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
@@ -130,7 +131,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     weights_ : ndarray
         Mixture weights, zero for components that a sparse prior removed.
     classes_ : ndarray of shape (n_classes,)
-        Sorted labels seen in y, but for -1. Empty without labels.
+        Sorted labels that were learned, but for -1; only where there were some.
     mixture_ : FlowMixture
         The torch module, in float64, of the standardised features.
     n_iter_ : int
@@ -250,7 +251,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         ndarray of shape (n_samples,)
         """
         fitted, X = self._look(X)
-        return fitted.classes[_class_log_resp(fitted, X).argmax(1)]
+        return fitted.predict_class(X)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probabilities of the classes, in the order of `classes_`, given each row.
@@ -263,7 +264,8 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        return np.exp(_class_log_resp(*self._look(X)))
+        fitted, X = self._look(X)
+        return np.exp(fitted.log_resp_of_classes(X))
 
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
@@ -273,7 +275,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         return X, fitted.classes[fitted.plan.component_class[component]]
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:  # type: ignore[override]
-        """Mean accuracy of `predict`.
+        """Mean accuracy of `predict`; rows labelled -1 are left out, unless -1 is a class.
 
         Parameters
         ----------
@@ -286,9 +288,6 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         -------
         float
         """
-        return ClassifierMixin.score(self, X, y, sample_weight)
-
-
-def _class_log_resp(fitted, X):
-    log_resp = fitted.evaluate("log_resp", X)
-    return logsumexp(log_resp.reshape(len(log_resp), len(fitted.classes), -1), axis=2)
+        fitted, rows = self._look(X)
+        rows, classes, weight = check_scored(rows, y, sample_weight, fitted.classes)
+        return float(accuracy_score(classes, fitted.predict_class(rows), sample_weight=weight))

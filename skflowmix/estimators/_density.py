@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from sklearn.base import DensityMixin
 
 from ..fitting import DENSITY
 from ._base import FlowMixtureEstimator
-from ._parameters import Initializer, MakesFlow
+from ._parameters import LABELS_CONSTRAINT, PARAMETER_CONSTRAINTS, Initializer, MakesFlow
 
 
 class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
@@ -77,6 +77,9 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     reg_covar : float, default=1e-6
         Variance, in units of each feature's variance, that is added to covariances at the start, and as noise to the
         rows in training. Scales cannot fall much below its square root.
+    labels : {"all", "none", "partial"}, default="partial"
+        Which y is learned. "partial": one that holds -1, which marks a row without a label; a y without -1 is there for
+        evaluation (`cross_val_score`, searches), and is ignored as by every clusterer. "all": any. "none": none.
     supervised_weight : float, default=1.0
         Weight of log p(class | x) of the labelled rows, next to their log p(x, class); in clustering without labels of
         log p(cluster | x) in the warm-up, for which the clusters of the start are labels. Only with solver "gradient".
@@ -128,7 +131,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     weights_ : ndarray
         Mixture weights, zero for components that a sparse prior removed.
     classes_ : ndarray of shape (n_classes,)
-        Sorted labels seen in y, but for -1. Empty without labels.
+        Sorted labels that were learned, but for -1; only where there were some.
     mixture_ : FlowMixture
         The torch module, in float64, of the standardised features.
     n_iter_ : int
@@ -170,6 +173,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     """
 
     _recipe = DENSITY
+    _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS | LABELS_CONSTRAINT
 
     def __init__(
         self,
@@ -188,6 +192,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         init_params: str | Initializer | ArrayLike = "auto",
         n_init: int = 1,
         reg_covar: float = 1e-6,
+        labels: str = "partial",
         supervised_weight: float = 1.0,
         unlabelled_weight: float = 1.0,
         consistency_weight: float = 0,
@@ -220,6 +225,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         self.init_params = init_params
         self.n_init = n_init
         self.reg_covar = reg_covar
+        self.labels = labels
         self.supervised_weight = supervised_weight
         self.unlabelled_weight = unlabelled_weight
         self.consistency_weight = consistency_weight

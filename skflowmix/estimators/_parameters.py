@@ -15,6 +15,8 @@ from ..training import SOLVERS
 MakesFlow = Callable[..., Transform]
 Initializer = Callable[[np.ndarray, int, np.ndarray, np.random.RandomState], np.ndarray]
 
+_LARGEST = 1e6
+LABELS_CONSTRAINT = {"labels": [StrOptions({"all", "none", "partial"})]}
 PARAMETER_CONSTRAINTS = {
     "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "flow": [StrOptions(set(PRESETS)), callable, list, tuple],
@@ -26,17 +28,17 @@ PARAMETER_CONSTRAINTS = {
     "solver": [StrOptions(set(SOLVERS))],
     "learn_weights": ["boolean"],
     "weights_init": ["array-like", None],
-    "weight_concentration_prior": [Interval(Real, 0, None, closed="neither"), None],
+    "weight_concentration_prior": [Interval(Real, 1e-12, _LARGEST, closed="both"), None],
     "init_params": [StrOptions(set(INITIALIZERS)), callable, "array-like"],
     "n_init": [Interval(Integral, 1, None, closed="left")],
-    "reg_covar": [Interval(Real, 0, None, closed="neither")],
-    "supervised_weight": [Interval(Real, 0, None, closed="left")],
-    "unlabelled_weight": [Interval(Real, 0, None, closed="left")],
-    "consistency_weight": [Interval(Real, 0, None, closed="left")],
+    "reg_covar": [Interval(Real, 1e-12, _LARGEST, closed="both")],
+    "supervised_weight": [Interval(Real, 0, _LARGEST, closed="both")],
+    "unlabelled_weight": [Interval(Real, 0, _LARGEST, closed="both")],
+    "consistency_weight": [Interval(Real, 0, _LARGEST, closed="both")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
     "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-    "alpha": [Interval(Real, 0, None, closed="left")],
+    "learning_rate_init": [Interval(Real, 0, 100, closed="right")],
+    "alpha": [Interval(Real, 0, _LARGEST, closed="both")],
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],

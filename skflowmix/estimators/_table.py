@@ -1,28 +1,67 @@
-"""Rows that a user gives to `fit`, each column checked by itself."""
+"""Rows that a user gives, each column checked by itself."""
 
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d, validate_data
 
 from ..fitting import Table
+from ..fitting.labels import is_unlabelled
+
+_LIGHTEST, _HEAVIEST = 1e-15, 1e15
 
 
-def check_table(estimator, X, y, sample_weight):
+def check_table(estimator, X, y, sample_weight, labels):
     """A Table of what `fit` was given; what X looks like is written down on the estimator.
 
     Raises
     ------
     ValueError
-        If X, y or the weights are not what scikit-learn's estimators accept, or no weight is positive.
+        If X, y or the weights are not what scikit-learn's estimators accept.
     """
     X = validate_data(estimator, X, dtype=np.float64, ensure_min_samples=2)
+    weight = check_weights(sample_weight, X)
+    if y is None and estimator.__sklearn_tags__().target_tags.required:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
+    if not is_learned(y, labels):
+        return Table(X, None, weight)
+    y = column_or_1d(y, warn=True)
+    check_consistent_length(X, y)
+    return Table(X, y, weight)
+
+
+def check_weights(sample_weight, X):
+    """Weights of the rows, ndarray of shape (n_samples,), finite, non-negative, some positive, none absurd."""
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
     if (weight < 0).any():
         raise ValueError("sample_weight must not hold negative weights.")
-    if not (weight > 0).any():
+    positive = weight[weight > 0]
+    if not len(positive):
         raise ValueError("sample_weight must hold at least one positive weight.")
-    if y is not None:
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(X, y)
-    elif estimator.__sklearn_tags__().target_tags.required:
-        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
-    return Table(X, y, weight)
+    if positive.min() < _LIGHTEST or positive.max() > _HEAVIEST:
+        raise ValueError(
+            f"sample_weight must hold zeros and numbers from {_LIGHTEST} to {_HEAVIEST}; got some from "
+            f"{positive.min()} to {positive.max()}."
+        )
+    return weight
+
+
+def is_learned(y, labels):
+    """Whether a y is learned: "all" is any, "none" is none, "partial" is one that holds -1."""
+    if y is None or labels == "none":
+        return False
+    return labels == "all" or any(map(is_unlabelled, np.asarray(y, dtype=object).ravel()))
+
+
+def check_scored(X, y, sample_weight, classes):
+    """The rows that have a label to be compared with, their labels and weights.
+
+    Raises
+    ------
+    ValueError
+        If y or the weights do not belong to X, or none of the rows counts.
+    """
+    y, weight = column_or_1d(y, warn=True), check_weights(sample_weight, X)
+    check_consistent_length(X, y)
+    known = np.array([not is_unlabelled(label) for label in y.tolist()]) | any(map(is_unlabelled, classes))
+    if not weight[known].any():
+        raise ValueError("y labels no row of positive weight.")
+    return X[known], y[known], weight[known]

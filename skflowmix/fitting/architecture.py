@@ -56,7 +56,7 @@ def check_continuation(wanted, found):
         )
 
 
-def new_mixture(settings, X, weight, resp, seed):
+def new_mixture(settings, X, weight, trust, resp, seed):
     """A mixture whose components are the Gaussians of their shares of the rows.
 
     Parameters
@@ -65,6 +65,8 @@ def new_mixture(settings, X, weight, resp, seed):
     X : ndarray of shape (N, D)
         Standardised rows.
     weight : ndarray of shape (N,)
+    trust : ndarray of shape (N,)
+        As from `FeatureScaler.trust`.
     resp : ndarray of shape (N, K)
     seed : int
 
@@ -79,7 +81,7 @@ def new_mixture(settings, X, weight, resp, seed):
     shared = make_shared_layers(settings.flow, n_features, **sizes) if settings.n_shared_layers else None
     posterior = make_posterior(settings, n_components, n_features, seed)
     mixture = FlowMixture(flow, base, n_components, shared=shared, posterior=posterior).to(dtype)
-    mixture.initialize(torch.as_tensor(X, dtype=dtype), torch.as_tensor(resp * weight[:, None], dtype=dtype))
+    mixture.initialize(*(torch.as_tensor(column, dtype=dtype) for column in (X, resp * weight[:, None], trust)))
     _set_weights(settings, mixture)
     return mixture
 
@@ -116,7 +118,7 @@ def _set_weights(settings, mixture):
                 f"weights_init must hold {mixture.n_components} positive numbers, one for each component; "
                 f"got {settings.weights_init!r}."
             )
-        mixture.logits.data.copy_(torch.as_tensor(np.log(weights / weights.sum())))
+        mixture.logits.data.copy_(torch.log_softmax(torch.as_tensor(np.log(weights)), 0))
     elif not settings.learn_weights:
         mixture.logits.data.zero_()
     mixture.logits.requires_grad_(settings.learn_weights)

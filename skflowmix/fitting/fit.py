@@ -56,7 +56,7 @@ def fit_mixture(settings, table, recipe, *, before=None, report=QUIET):
     state, slots = training.solve(mixture, supply, random_state), plan.slots
     if settings.prunes and supply.validation is not None:
         state, slots = without_needless(state, slots, plan, supply, training, random_state)
-    fitted = _keep(state, slots, plan, data)
+    fitted = _keep(state, slots, plan, data, parts)
     return replace(fitted, labels=fitted.predict(table.X)) if recipe.seeks_clusters else fitted
 
 
@@ -70,10 +70,10 @@ def check_settings(settings):
 
 def _start(X, data, plan, settings, random_state):
     """A stack of restarts, and their first responsibilities (N, R, K)."""
-    started, resps = [], []
+    started, resps, trust = [], [], plan.scaler.trust(data.X)
     for seed in random_state.randint(np.iinfo(np.int32).max, size=settings.n_init):
         resp = first_responsibilities(plan.initializer, X, data, plan.component_class, np.random.RandomState(seed))
-        started.append(new_mixture(settings, X, data.weight, resp, seed))
+        started.append(new_mixture(settings, X, data.weight, trust, resp, seed))
         resps.append(resp)
     return FlowMixture.stack(started), np.stack(resps, axis=1)
 
@@ -85,8 +85,10 @@ def _go_on(before, settings):
     return mixture, None
 
 
-def _keep(state, slots, plan, data):
-    to_units_of_x = -np.log(plan.scaler.scale_).sum()
+def _keep(state, slots, plan, data, parts):
+    scored = parts[1] if len(parts[1]) else parts[0]
+    _, log_det = plan.scaler.transform_and_log_det(data.X[scored])
+    to_units_of_x = float(np.average(log_det, weights=data.weight[scored]))
     return FittedMixture(
         mixture=state.mixture.double(),
         plan=plan,

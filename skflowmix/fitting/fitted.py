@@ -6,13 +6,12 @@ import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from ..bridge import evaluate_in_chunks, seeded_generator
 from ..modules import FlowMixture
 from ..training import History
 from .plan import Plan
-
-_MAX_STANDARDISED = 1e30
 
 
 @dataclass(frozen=True)
@@ -55,30 +54,49 @@ class FittedMixture:
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Most probable component of each row."""
-        return self.evaluate("log_resp", X).argmax(1)
+        return self.slots[self._in_chunks(X, lambda rows: self._values("log_resp", rows)[0].argmax(1))]
+
+    def log_resp_of_classes(self, X: np.ndarray) -> np.ndarray:
+        """Log-probabilities of the classes given each row, ndarray of shape (N, n_classes)."""
+        return self._in_chunks(X, self._of_classes)
+
+    def predict_class(self, X: np.ndarray) -> np.ndarray:
+        """Most probable class of each row."""
+        return self.classes[self._in_chunks(X, lambda rows: self._of_classes(rows).argmax(1))]
 
     def evaluate(self, method: str, X: np.ndarray) -> np.ndarray:
-        """A method of the mixture, by its name, for the rows of X, standardised.
+        """A method of the mixture, by its name, for the rows of X, scaled.
 
         Columns are those of the plan's components; -inf for those that were pruned.
         """
-        values = evaluate_in_chunks(getattr(self.mixture, method), X, self.mixture, self._standardise)
+        return self._spread(self._in_chunks(X, lambda rows: self._values(method, rows)[0]))
+
+    def log_density(self, method: str, X: np.ndarray) -> np.ndarray:
+        """`evaluate` of a method that gives log-densities, in the units of X."""
+        return self._spread(self._in_chunks(X, lambda rows: sum(self._values(method, rows))))
+
+    def _in_chunks(self, X, function):
+        return evaluate_in_chunks(function, X, self.mixture)
+
+    def _of_classes(self, X):
+        log_resp, _ = self._values("log_resp", X)
+        of_class = torch.as_tensor(self.plan.component_class[self.slots], device=log_resp.device)
+        return torch.stack([log_resp[:, of_class == code].logsumexp(1) for code in range(len(self.classes))], 1)
+
+    def _values(self, method, X):
+        """What the method gives, (n,) or (n, K), and the log-determinant of the scaling, (n,) or (n, 1)."""
+        rows, log_det = self.plan.scaler.transform_and_log_det(X)
+        values = getattr(self.mixture, method)(torch.as_tensor(rows).to(self.mixture.logits))
+        log_det = torch.as_tensor(log_det).to(values)
+        return values, log_det if values.ndim == 1 else log_det[:, None]
+
+    def _spread(self, values):
         n_components = len(self.plan.component_class)
         if values.ndim == 1 or values.shape[1] == n_components:
             return values
         spread = np.full((len(values), n_components), -np.inf)
         spread[:, self.slots] = values
         return spread
-
-    def log_density(self, method: str, X: np.ndarray) -> np.ndarray:
-        """`evaluate` of a method that gives log-densities, in the units of X."""
-        return self.evaluate(method, X) - np.log(self.plan.scaler.scale_).sum()
-
-    def _standardise(self, X):
-        """Standardised rows in double precision, as far out as a flow can take them."""
-        with np.errstate(over="ignore"):
-            X = self.plan.scaler.transform(X.astype(np.float64))
-        return np.clip(X, -_MAX_STANDARDISED, _MAX_STANDARDISED)
 
     def sample(self, n_samples: int | np.integer, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows in the units of X, and the component of each, sorted by component."""

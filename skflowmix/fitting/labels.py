@@ -1,10 +1,17 @@
 """Class labels, of which -1 means unlabelled."""
 
+from numbers import Number
+
 import numpy as np
-from sklearn.utils import assert_all_finite
+from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.multiclass import check_classification_targets
 
 UNLABELLED = -1
+
+
+def is_unlabelled(label):
+    """Whether a label is the number -1."""
+    return isinstance(label, Number) and bool(label == UNLABELLED)
 
 
 def encode_labels(y, n_samples):
@@ -12,7 +19,7 @@ def encode_labels(y, n_samples):
 
     Parameters
     ----------
-    y : array-like of shape (N,) or None
+    y : ndarray of shape (N,) or None
         Integers, integral floats, booleans, strings or objects; -1 stands for unlabelled rows.
     n_samples : int
         Number N of rows.
@@ -26,38 +33,49 @@ def encode_labels(y, n_samples):
     Raises
     ------
     ValueError
-        If y is continuous, holds NaN, infinity or labels that cannot be sorted together, or is an array of strings in
-        which "-1" can only be a -1 that numpy converted.
+        If y is continuous, holds missing values, infinity or labels that cannot be sorted together, or is an array of
+        strings in which "-1" can only be a -1 that numpy converted.
     """
-    if y is None:
-        return np.array([], dtype=int), np.full(n_samples, UNLABELLED)
-    assert_all_finite(y, input_name="y")
-    if y.dtype.kind in "US" and (y.astype(str) == "-1").any():
-        raise ValueError("y holds strings and -1; pass an array of dtype object, so that -1 stays a number.")
-    labelled = np.array([label != UNLABELLED for label in y.tolist()], dtype=bool)
     codes = np.full(n_samples, UNLABELLED)
+    if y is None:
+        return np.array([], dtype=int), codes
+    if y.dtype.kind in "US" and (y.astype(str) == str(UNLABELLED)).any():
+        raise ValueError("y holds strings and -1; pass an array of dtype object, so that -1 stays a number.")
+    labels = y.tolist()
+    if any(label is None or is_pandas_na(label) or is_scalar_nan(label) for label in labels):
+        raise ValueError("y contains NaN or other missing values; -1 marks a row without a label.")
+    if any(isinstance(label, float) and np.isinf(label) for label in labels):
+        raise ValueError("y contains infinity; it must hold class labels.")
+    labelled = np.array([not is_unlabelled(label) for label in labels], dtype=bool)
     if not labelled.any():
         return y[:0], codes
     known = y[labelled]
+    if known.dtype == object and all(isinstance(label, Number) for label in known):
+        known = np.array(known.tolist())
     try:
         classes, codes[labelled] = np.unique(known, return_inverse=True)
     except TypeError as error:
         raise ValueError(f"y holds labels of types that cannot be sorted together: {error}.") from error
-    check_classification_targets(known)
+    try:
+        check_classification_targets(known)
+    except ValueError as error:
+        raise ValueError(f"y is learned, and does not hold classes. {error}") from error
     return classes, codes
 
 
 def encode_classes(y, n_samples):
-    """As `encode_labels`, for classes to be told apart; -1 next to a single other label is a class.
+    """As `encode_labels`, for classes to be told apart; -1 next to a single other number is a class.
 
     Raises
     ------
     ValueError
-        As `encode_labels`, or if y labels no row.
+        As `encode_labels`, or if y labels no row, or names one class that is no number next to -1.
     """
     classes, codes = encode_labels(y, n_samples)
     if not len(classes):
         raise ValueError("y labels no row: all of it is -1.")
-    if len(classes) == 1 and (codes < 0).any():
-        return np.unique(y, return_inverse=True)
-    return classes, codes
+    if len(classes) > 1 or (codes >= 0).all():
+        return classes, codes
+    if not isinstance(classes[0], Number):
+        raise ValueError(f"y names the one class {classes[0]!r} next to -1: there is nothing to tell apart.")
+    return np.unique(y, return_inverse=True)

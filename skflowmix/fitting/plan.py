@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
 
 from .architecture import architecture_of, check_continuation, check_number_of_flows
-from .rows import fit_scaler
+from .scaling import FeatureScaler
 from .start import INITIALIZERS
 
 
@@ -19,7 +18,7 @@ class Plan:
 
     Attributes
     ----------
-    scaler : StandardScaler
+    scaler : FeatureScaler
     n_components : int
         As the parameter is meant: the classifier's is per class.
     component_class : int ndarray of shape (K,)
@@ -34,7 +33,7 @@ class Plan:
         How well each number of components does, where it was to be found.
     """
 
-    scaler: StandardScaler
+    scaler: FeatureScaler
     n_components: int
     component_class: np.ndarray
     slots: np.ndarray
@@ -65,7 +64,7 @@ def make_plan(data, settings, recipe, before, random_state):
         if n_components == "auto":
             n_components, scores = before.plan.n_components, before.plan.n_components_scores
     else:
-        scaler = fit_scaler(data.X, data.weight)
+        scaler = FeatureScaler.of(data.X, data.weight)
         if n_components == "auto":
             n_components, scores, resp = recipe.count(scaler.transform(data.X), data, random_state)
             if resp is not None and settings.init_params == "auto":

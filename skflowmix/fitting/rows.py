@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
-from sklearn.preprocessing import StandardScaler
 
 from .labels import UNLABELLED
 from .start import given_responsibilities
@@ -42,7 +41,7 @@ class TrainingSet:
     codes : int ndarray of shape (N,)
         Index of each row's class, -1 for unlabelled.
     weight : ndarray of shape (N,)
-        Total sample weight of the rows that were merged, all positive.
+        Total sample weight of the rows that were merged, all positive; as from `effective_weights`.
     resp : ndarray of shape (N, K) or None
         First responsibilities, where the caller gave them.
     """
@@ -82,7 +81,17 @@ def training_set(table, settings, recipe):
     data = merge_repeated_rows(X[used], codes, weight[used], resp)
     if len(data.X) < 2:
         raise ValueError(f"Found {len(data.X)} distinct row(s) of positive weight; at least 2 are required.")
-    return replace(data, classes=classes)
+    return replace(data, classes=classes, weight=effective_weights(data.weight))
+
+
+def effective_weights(weight):
+    """Weights in units in which their sum is how many rows of equal weight tell as much.
+
+    That number is Kish's (1965, Survey sampling); so units of weights change nothing, and where a number of rows is
+    needed it is the sum of the weights.
+    """
+    weight = weight / weight.max()
+    return weight * (weight.sum() / (weight @ weight))
 
 
 def merge_repeated_rows(X, codes, weight, resp=None):
@@ -101,15 +110,6 @@ def merge_repeated_rows(X, codes, weight, resp=None):
     if resp is not None:
         resp = np.stack([np.bincount(merged, weight * column) for column in resp.T], axis=1) / total[:, None]
     return TrainingSet(rows[:, :-1], rows[:, -1].astype(int), total, resp)
-
-
-def fit_scaler(X, weight):
-    """A fitted `StandardScaler`, or a ValueError where the features' variances overflow."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaler = StandardScaler().fit(X, sample_weight=weight)
-    if not (np.isfinite(scaler.var_).all() and np.isfinite(scaler.mean_).all()):
-        raise ValueError("X holds values so large that their variance overflows; rescale the features.")
-    return scaler
 
 
 def split_rows(data, settings, random_state):

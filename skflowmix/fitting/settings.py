@@ -47,11 +47,13 @@ class Settings:
     warm_start: bool
     random_state: Any
     verbose: bool | int
+    labels: str = "all"
 
     @classmethod
     def of(cls, parameters: dict[str, Any]) -> Settings:
         """From an estimator's parameters, some of which may be none of a fit's."""
-        return cls(**{field.name: parameters[field.name] for field in fields(cls)})
+        names = {field.name for field in fields(cls)} & set(parameters)
+        return cls(**{name: parameters[name] for name in names})
 
     @property
     def one_flow(self) -> bool:

@@ -239,7 +239,7 @@ class FlowMixture(nn.Module):
         return x.unflatten(1, shape[1:]), log_prob.unflatten(1, shape[1:])
 
     @torch.no_grad()
-    def initialize(self, x, resp):
+    def initialize(self, x, resp, trust=None):
         """Start every component at the Gaussian of its share of the rows, and the weights at the shares.
 
         For a mixture of one restart, before it is put into a stack.
@@ -249,13 +249,15 @@ class FlowMixture(nn.Module):
         x : Tensor of shape (N, D)
         resp : Tensor of shape (N, K)
             Non-negative; rows need not sum to one, so that sample weights can be multiplied in.
+        trust : Tensor of shape (N,), default=None
+            What the rows count for the Gaussians, in addition; outlying ones should count less.
         """
         share = resp.sum(0, keepdim=True)
         self.logits.copy_((share / share.sum()).clamp_min(1e-10).log())
         if self.shared is not None:
             self.shared.initialize(x[None], resp.sum(1)[None])
         rows, _ = self._share(x)
-        self.flow.initialize(rows, resp.T)
+        self.flow.initialize(rows, resp.T if trust is None else resp.T * trust)
 
     def restart(self, index):
         """A copy of one of the R mixtures, standing alone."""
