@@ -1,10 +1,12 @@
 """Between numpy and torch: devices, types, generators, and evaluation in chunks."""
 
+from contextlib import ExitStack, contextmanager
+
 import numpy as np
 import torch
 
-from .modules.workload import largest_product, rows_at_once
-from .threads import threads_for
+from .modules.workload import rows_at_once
+from .threads import one_torch_thread
 
 _SHARE_OF_ROWS = 0.25  # They are there twice, once all of them and once split, and steps need memory, too.
 
@@ -49,7 +51,6 @@ def seeded_generator(seed, device):
     return torch.Generator(device=device).manual_seed(int(seed))
 
 
-@torch.no_grad()
 def evaluate_in_chunks(function, X, mixture):
     """Apply a function of rows to all rows; beyond what it returns, memory is that of a few chunks.
 
@@ -65,11 +66,28 @@ def evaluate_in_chunks(function, X, mixture):
     -------
     ndarray of shape (N, ...)
     """
-    size, results = rows_at_once(mixture), None
-    with threads_for(largest_product(mixture, min(size, len(X)))):
+    size = rows_at_once(mixture)
+
+    results = None
+    with undisturbed(), one_torch_thread(), torch.no_grad():
         for start in range(0, len(X), size):
             result = function(X[start : start + size]).cpu().numpy()
             if results is None:
                 results = np.empty((len(X), *result.shape[1:]), dtype=result.dtype)
             results[start : start + size] = result
     return results
+
+
+@contextmanager
+def undisturbed():
+    """The same numbers whatever is set around: gradients, inference mode, autocast, default device, numpy's errors."""
+    with ExitStack() as settings:
+        settings.enter_context(np.errstate(all="ignore"))
+        settings.enter_context(torch.inference_mode(False))
+        settings.enter_context(torch.enable_grad())
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                settings.enter_context(torch.autocast(device, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            settings.enter_context(torch.device("cpu"))
+        yield

@@ -12,12 +12,14 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..bridge import undisturbed
 from ..fitting import FittedMixture, Recipe, Settings, check_settings, fit_mixture
 from ..modules import FlowMixture
+from ..threads import one_thread
 from ..training import QUIET, History, Printer, Report
 from ._parameters import PARAMETER_CONSTRAINTS
 from ._table import check_table, check_weights
-from ._warnings import warn_of_the_end
+from ._warnings import warn_of_fit
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -58,12 +60,15 @@ class FlowMixtureEstimator(BaseEstimator):
         settings = Settings.of(self.get_params(deep=False))
         check_settings(settings)
         fresh = self._unfitted()
-        table = check_table(fresh, X, y, sample_weight, settings.labels)
-        before = vars(self).get("_state") if settings.warm_start else None
-        report = Report([Printer(settings.verbose)]) if settings.verbose else QUIET
-        fresh._state = fit_mixture(settings, table, self._recipe, before=before, report=report)
+        with undisturbed(), one_thread():
+            table = check_table(fresh, X, y, sample_weight, settings.labels)
+            before = vars(self).get("_state") if settings.warm_start else None
+            report = Report([Printer(settings.verbose)]) if settings.verbose else QUIET
+            fresh._state = fit_mixture(settings, table, self._recipe, before=before, report=report)
         self.__dict__ = fresh.__dict__
-        warn_of_the_end(fresh._state.history, fresh._state.converged, settings.max_iter)
+        if fresh._state.history.interrupted:
+            raise KeyboardInterrupt
+        warn_of_fit(fresh._state, settings, self._recipe)
 
     def _unfitted(self):
         """The same estimator without what a fit has left."""
@@ -131,7 +136,8 @@ class FlowMixtureEstimator(BaseEstimator):
         now = object.__new__(type(self))
         now.__dict__ = self.__dict__
         fitted = now._fitted
-        return fitted, validate_data(now, X, dtype=[np.float64, np.float32], reset=False)
+        with undisturbed():
+            return fitted, validate_data(now, X, dtype=[np.float64, np.float32], reset=False)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Most probable component of each row, as in `predict_proba`.
@@ -244,7 +250,7 @@ class FlowMixtureEstimator(BaseEstimator):
     def _draw(self, n_samples, random_state):
         """The fit that was drawn from, rows, and their components."""
         fitted = self._fitted
-        if not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
+        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
             raise ValueError(f"n_samples must be an integer of at least 1; got {n_samples!r}.")
         random_state = check_random_state(self.random_state if random_state is None else random_state)
         return fitted, *fitted.sample(n_samples, random_state.randint(np.iinfo(np.int32).max))
@@ -280,13 +286,6 @@ class FlowMixtureEstimator(BaseEstimator):
         if not isinstance(estimator, cls):
             raise TypeError(f"{path} holds a {type(estimator).__name__}, not a {cls.__name__}.")
         return estimator
-
-    def __getstate__(self):
-        """State for pickling, its tensors on the CPU, so that it loads where there is no GPU."""
-        state = super().__getstate__()
-        if "_state" in state:
-            state = {**state, "_state": state["_state"].on_cpu()}
-        return state
 
 
 def _aic(fitted, X):

@@ -7,12 +7,17 @@ from sklearn.utils import check_array
 from ..bridge import seeded_generator
 from ..modules import BASES, PRESETS, FlowMixture, PosteriorNetwork, make_flow, make_shared_layers
 
+_NUMBERS = "n_components", "n_layers", "n_shared_layers", "n_init", "max_iter", "batch_size", "n_iter_no_change"
+
 
 def check_architecture(settings):
     """Raise a ValueError where parts of the architecture do not fit each other."""
     sizes = settings.hidden_layer_sizes
-    if not all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
+    if not all(isinstance(size, (int, np.integer)) and size >= 1 and not isinstance(size, bool) for size in sizes):
         raise ValueError(f"hidden_layer_sizes must hold positive integers; got {sizes!r}.")
+    for name in _NUMBERS:
+        if isinstance(getattr(settings, name), (bool, np.bool_)):
+            raise ValueError(f"{name} must be a number; got {getattr(settings, name)!r}.")
     if settings.n_components == "auto" and not settings.one_flow:
         raise ValueError(f"flow as a list requires n_components as a number, not 'auto'; got {settings.flow!r}.")
     if settings.n_shared_layers > settings.n_layers:
@@ -25,7 +30,7 @@ def check_number_of_flows(settings, n_components):
     """Raise a ValueError where a list of flows is not one for each component."""
     if settings.one_flow:
         return
-    unknown = [flow for flow in settings.flow if not callable(flow) and flow not in PRESETS]
+    unknown = [flow for flow in settings.flow if not (callable(flow) or (isinstance(flow, str) and flow in PRESETS))]
     if unknown or len(settings.flow) != n_components:
         raise ValueError(
             f"flow as a list must name one of {sorted(PRESETS)} for each of the {n_components} components, or hold a "

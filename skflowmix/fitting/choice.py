@@ -35,7 +35,8 @@ def best_evidence(states, scores, n_restarts, rows, random_state):
     A last state has to be clearly better than that of its warm-up. Where there are labels, or clusters cannot differ,
     the score decides. Parameters are those of `best_score`.
     """
-    if rows.allowed is not None or states.n_components == 1 or states.n_restarts == 1:
+    may_differ = 1 < states.n_components < len(rows)
+    if rows.allowed is not None or not may_differ or states.n_restarts == 1:
         return best_score(states, scores, n_restarts, rows, random_state)
     chosen = np.arange(len(rows))
     if len(rows) > MAX_ROWS:

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 
 from ..modules import FlowMixture
 from ..training import QUIET, SOLVERS
-from .architecture import check_architecture, new_mixture
+from .architecture import check_architecture, make_posterior, new_mixture
 from .fitted import FittedMixture
 from .plan import make_plan
 from .pruning import check_pruning, without_needless
@@ -50,11 +50,14 @@ def fit_mixture(settings, table, recipe, *, before=None, report=QUIET):
     with report.phase("start"):
         plan = make_plan(data, settings, recipe, before, random_state)
         X, parts = plan.scaler.transform(data.X), split_rows(data, settings, random_state)
-        mixture, resp = _go_on(before, settings) if before else _start(X, data, plan, settings, random_state)
+        if before is None:
+            mixture, resp = _start(X, data, plan, settings, random_state)
+        else:
+            mixture, resp = _go_on(before, settings, random_state), None
         supply = make_supply(X, data, parts, resp, plan, settings, random_state)
     training = Training.of(settings, recipe, data, parts, continues=before is not None, report=report)
     state, slots = training.solve(mixture, supply, random_state), plan.slots
-    if settings.prunes and supply.validation is not None:
+    if settings.prunes and supply.validation is not None and not state.history.interrupted:
         state, slots = without_needless(state, slots, plan, supply, training, random_state)
     fitted = _keep(state, slots, plan, data, parts)
     return replace(fitted, labels=fitted.predict(table.X)) if recipe.seeks_clusters else fitted
@@ -78,11 +81,14 @@ def _start(X, data, plan, settings, random_state):
     return FlowMixture.stack(started), np.stack(resps, axis=1)
 
 
-def _go_on(before, settings):
-    """The mixture of the fit before, and no responsibilities."""
-    mixture = copy.deepcopy(before.mixture).to(getattr(torch, settings.dtype))
+def _go_on(before, settings, random_state):
+    """The mixture of the fit before; where that was interrupted before it had a posterior network, with a new one."""
+    mixture = copy.deepcopy(before.mixture)
+    if mixture.posterior is None and settings.posterior != "exact":
+        sizes = mixture.n_components, before.plan.architecture["n_features"]
+        mixture.posterior = make_posterior(settings, *sizes, random_state.randint(np.iinfo(np.int32).max))
     mixture.logits.requires_grad_(settings.learn_weights)
-    return mixture, None
+    return mixture.to(getattr(torch, settings.dtype))
 
 
 def _keep(state, slots, plan, data, parts):
@@ -91,7 +97,7 @@ def _keep(state, slots, plan, data, parts):
     to_units_of_x = float(np.average(log_det, weights=data.weight[scored]))
     return FittedMixture(
         mixture=state.mixture.double(),
-        plan=plan,
+        plan=replace(plan, initializer=None),
         classes=data.classes,
         slots=slots,
         score=state.score + to_units_of_x,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from ..bridge import evaluate_in_chunks, seeded_generator
-from ..modules import FlowMixture
+from ..bridge import evaluate_in_chunks, seeded_generator, undisturbed
+from ..modules import FlowMixture, component_axis
+from ..threads import one_torch_thread
 from ..training import History
 from .plan import Plan
+
+_ROWS_AT_ONCE = 2**14
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,13 @@ class FittedMixture:
 
     def sample(self, n_samples: int | np.integer, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows in the units of X, and the component of each, sorted by component."""
-        generator = seeded_generator(seed, self.mixture.logits.device)
-        x, component = self.mixture.sample(n_samples, generator=generator)
-        return self.plan.scaler.inverse_transform(x.cpu().numpy()), self.slots[component.cpu().numpy()]
+        with undisturbed(), one_torch_thread():
+            generator = seeded_generator(seed, self.mixture.logits.device)
+            x, component = (tensor.cpu().numpy() for tensor in self.mixture.sample(n_samples, generator=generator))
+            for start in range(0, len(x), _ROWS_AT_ONCE):
+                rows = slice(start, start + _ROWS_AT_ONCE)
+                x[rows] = self.plan.scaler.inverse_transform(x[rows])
+        return x, self.slots[component]
 
     @property
     def n_parameters(self) -> int:
@@ -111,6 +117,9 @@ class FittedMixture:
         learned = [p for name, p in named if p.requires_grad and not name.startswith("posterior.")]
         return sum(p.numel() for p in learned) - self.mixture.logits.requires_grad
 
-    def on_cpu(self) -> FittedMixture:
-        """The same where there need be no GPU."""
-        return replace(self, mixture=copy.deepcopy(self.mixture).cpu())
+    def __getstate__(self):
+        """State without tensors: torch shares those between processes, which not all ways of starting one allow."""
+        return {**vars(self), "mixture": component_axis.split_off_arrays(self.mixture)}
+
+    def __setstate__(self, state):
+        vars(self).update(state, mixture=component_axis.put_arrays(*state["mixture"]))

@@ -57,10 +57,17 @@ def make_plan(data, settings, recipe, before, random_state):
     Returns
     -------
     Plan
+
+    Raises
+    ------
+    ValueError
+        If settings or rows do not fit each other, or not those of the fit before.
     """
     n_components, scores, initializer = settings.n_components, None, _initializer(data, settings, recipe)
     if before is not None:
         scaler = before.plan.scaler
+        scaler.check_same_units(FeatureScaler.of(data.X, data.weight))
+        _check_same_classes(before.classes, data.classes)
         if n_components == "auto":
             n_components, scores = before.plan.n_components, before.plan.n_components_scores
     else:
@@ -77,6 +84,14 @@ def make_plan(data, settings, recipe, before, random_state):
         check_continuation(architecture, before.plan.architecture)
         slots = before.slots
     return Plan(scaler, n_components, component_class, slots, initializer, architecture, scores)
+
+
+def _check_same_classes(before, now):
+    """Raise a ValueError where labels name other classes than those that components stand for."""
+    if len(before) and len(now) and not np.array_equal(before, now):
+        raise ValueError(
+            f"warm_start=True goes on from a fit with the classes {before.tolist()}; y has {now.tolist()}."
+        )
 
 
 def _initializer(data, settings, recipe):

@@ -33,7 +33,7 @@ def check_pruning(settings):
 
 
 def without_needless(state, slots, plan, supply, training, random_state):
-    """The state that is reached without the components that are not needed.
+    """The state that is reached without the components that are not needed, or the given one after Ctrl-C.
 
     Parameters
     ----------
@@ -50,6 +50,14 @@ def without_needless(state, slots, plan, supply, training, random_state):
     state : State
     slots : int ndarray
     """
+    try:
+        return _without_needless(state, slots, plan, supply, training, random_state)
+    except KeyboardInterrupt:
+        state.history.interrupted = True
+        return state, slots
+
+
+def _without_needless(state, slots, plan, supply, training, random_state):
     settings, rows = training.settings, supply.batches.rows
     seed, n_features = random_state.randint(np.iinfo(np.int32).max), rows.x.shape[1]
     mixture, kept = prune(
@@ -98,6 +106,11 @@ def prune(
         With the exact posterior.
     kept : int ndarray
         The given mixture's components that its components stand for.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At once; the given mixture is as it was.
     """
     rows = batches.rows
     kept = np.arange(mixture.n_components)
@@ -156,7 +169,9 @@ def _train_merged(mixture, groups, batches, validation, options, make_flows, rep
         shares[0].x.expand(len(groups), *rows.x.shape), (shares[0].resp[:, :, 0] * rows.weight[:, None]).T
     )
     how = {"objective": AssignedObjective(), "validation": shares[1], "report": report, "phase": "pruning"}
-    train(merged, replace(batches, rows=shares[0]), options, **how)
+    _, _, history = train(merged, replace(batches, rows=shares[0]), options, **how)
+    if history.interrupted:
+        raise KeyboardInterrupt
     return merged
 
 

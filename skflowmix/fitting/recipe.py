@@ -35,6 +35,8 @@ class Recipe:
         Which of the states that a fit went through is kept, as `choice.best_score`.
     seeks_clusters : bool
         Whether the state at the end of the warm-up is one of them, and the start's clusters are its labels.
+    grows : bool
+        Whether more classes than components make more components.
     """
 
     encode: Callable
@@ -43,6 +45,7 @@ class Recipe:
     count: Callable
     choose: Callable
     seeks_clusters: bool = False
+    grows: bool = False
 
 
 def _classes_first(n_components, n_classes):
@@ -78,6 +81,7 @@ CLUSTERING = Recipe(
     count=_count_clusters,
     choose=best_evidence,
     seeks_clusters=True,
+    grows=True,
 )
 DENSITY = Recipe(
     encode=encode_labels,
@@ -85,6 +89,7 @@ DENSITY = Recipe(
     automatic=lambda n_classes: automatic if n_classes else soft,
     count=_count_clusters,
     choose=best_score,
+    grows=True,
 )
 CLASSIFICATION = Recipe(
     encode=encode_classes,

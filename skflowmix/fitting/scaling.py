@@ -63,6 +63,16 @@ class FeatureScaler:
         columns = [_map_of(column, weight, index) for index, column in enumerate(X.T)]
         return cls(*map(np.array, zip(*columns, strict=True)))
 
+    def check_same_units(self, other):
+        """Raise a ValueError where most of another fit's rows would be outlying here, or rows of this one there."""
+        larger, smaller = np.maximum(self.limit, other.limit), np.minimum(self.limit, other.limit)
+        moved = (np.abs(self.center / larger - other.center / larger) > 1) | (larger / smaller > _FAR)
+        if moved.any():
+            raise ValueError(
+                f"warm_start=True goes on from a fit of rows in other units: feature {np.flatnonzero(moved)[0]} has "
+                "another location or scale. Fit anew with warm_start=False."
+            )
+
     def transform(self, X):
         """Rows in the units of X -> scaled rows, ndarray of shape (N, D), all finite."""
         return self.transform_and_log_det(X)[0]

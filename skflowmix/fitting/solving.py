@@ -18,6 +18,7 @@ from ..training import (
     evaluate,
     plain_copy,
 )
+from .choice import best_score
 from .recipe import Recipe
 from .settings import Settings
 
@@ -65,11 +66,16 @@ class Training:
                 after_warm_up=self._keeper(early),
                 report=self.report,
             )
-        rows, n_restarts = supply.batches.rows, mixture.n_restarts
+        rows, n_restarts, choose = supply.batches.rows, mixture.n_restarts, self.recipe.choose
+        if history.interrupted:
+            early, choose = [], best_score
         for mixture_then in early:
             scores += evaluate(mixture_then, supply.validation or rows, self.objective).tolist()
         states = FlowMixture.stack([mixture, *early])
-        best = self.recipe.choose(states, np.array(scores), n_restarts, rows, random_state)
+        try:
+            best = choose(states, np.array(scores), n_restarts, rows, random_state)
+        except KeyboardInterrupt:
+            best, history.interrupted = best_score(states, np.array(scores), n_restarts, rows, random_state), True
         bounds = [bound[best % n_restarts] for bound in history.bounds]
         return State(states.restart(best), scores[best], bounds, converged, history)
 

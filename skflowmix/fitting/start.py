@@ -89,12 +89,13 @@ def _partition(initializer, X, n_components, weight, random_state):
     if n_components > len(X):
         raise ValueError(f"n_components={n_components} is more than the {len(X)} distinct rows of X.")
     resp = np.asarray(initializer(X, n_components, weight, random_state), dtype=float)
-    if resp.shape != (len(X), n_components) or not np.isfinite(resp).all() or (resp < 0).any():
+    expected, total = (len(X), n_components), resp.sum(-1)
+    if resp.shape != expected or (resp < 0).any() or not (np.isfinite(total) & (total > 0)).all():
         raise ValueError(
-            "init_params as a callable must return finite, non-negative responsibilities of shape "
-            f"(n_rows, n_components) = {(len(X), n_components)}; got shape {resp.shape}."
+            "init_params as a callable must return finite, non-negative responsibilities, rows not all zero, of shape "
+            f"(n_rows, n_components) = {expected}; got shape {resp.shape}."
         )
-    return resp
+    return resp / total[:, None]
 
 
 def _obey_labels(resp, codes, component_class):

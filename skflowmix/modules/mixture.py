@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from . import component_axis
-from .workload import evaluate_some
+from .workload import evaluate_some, rows_at_once
 
 
 class FlowMixture(nn.Module):
@@ -110,17 +110,7 @@ class FlowMixture(nn.Module):
         return self.component_log_prob(x, where) + self.log_weights()[:, None]
 
     def log_joint(self, x):
-        """Joint log-density of a row and its component.
-
-        Parameters
-        ----------
-        x : Tensor of shape (N, D)
-
-        Returns
-        -------
-        Tensor of shape (N, K)
-            ``log w_k + log p(x | k)``, in nats.
-        """
+        """Joint log-density ``log w_k + log p(x | k)``, in nats: Tensor of shape (N, D) -> Tensor of shape (N, K)."""
         return self.restart_log_joint(x).squeeze(0)
 
     def log_prob(self, x):
@@ -185,15 +175,24 @@ class FlowMixture(nn.Module):
         weights = self.log_weights().squeeze(0).exp()
         component = torch.multinomial(weights, n_samples, replacement=True, generator=generator).sort().values
         counts = component.bincount(minlength=self.n_components)
-        shape = (self.n_components, int(counts.max()), self.base.n_features)
-        z = self.base.sample(shape, generator=generator, dtype=weights.dtype, device=weights.device)
-        x, ladj = self.flow.inverse(z)
-        drawn = torch.arange(shape[1], device=counts.device) < counts[:, None]
-        x, log_prob = x[drawn], (self.base.log_prob(z) - ladj)[drawn]
-        if self.shared is not None:
-            x, ladj = (tensor.squeeze(0) for tensor in self.shared.inverse(x[None]))
-            log_prob = log_prob - ladj
+        first, most = counts.cumsum(0) - counts, int(counts.max())
+        x, log_prob = weights.new_empty(n_samples, self.base.n_features), weights.new_empty(n_samples)
+        for number in torch.arange(most, device=weights.device).split(rows_at_once(self)):
+            drawn = number < counts[:, None]
+            places = (first[:, None] + number)[drawn]
+            x[places], log_prob[places] = (tensor[drawn] for tensor in self._draw(len(number), generator))
         return x, component, log_prob
+
+    def _draw(self, n_samples, generator):
+        """So many rows of every component, (K, N, D), and their log-densities under it, (K, N)."""
+        shape = (self.n_components, n_samples, self.base.n_features)
+        z = self.base.sample(shape, generator=generator, dtype=self.logits.dtype, device=self.logits.device)
+        x, ladj = self.flow.inverse(z)
+        log_prob = self.base.log_prob(z) - ladj
+        if self.shared is None:
+            return x, log_prob
+        x, ladj = self.shared.inverse(x.flatten(0, 1)[None])
+        return x.view(shape), log_prob - ladj.view(shape[:2])
 
     def rsample_and_log_prob(self, n_samples, *, generator=None):
         r"""Differentiable draws of every component, and the log-density of the mixture at them.

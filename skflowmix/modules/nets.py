@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .draws import normal, uniform
 from .perceptrons import RectifiedPerceptrons
 
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -62,8 +63,8 @@ class MLP(nn.Module):
         *hidden, last = pairwise((layer_sizes[0] + n_context, *layer_sizes[1:]))
         for n_in, n_out in hidden:
             scale = math.sqrt(2.0 / max(n_in, 1))
-            weight = torch.randn(n_components, n_out, n_in, generator=generator) * scale
-            bias = (torch.rand(n_components, n_out, 1, generator=generator) - 0.5) * scale
+            weight = normal(n_components, n_out, n_in, generator=generator) * scale
+            bias = (uniform(n_components, n_out, 1, generator=generator) - 0.5) * scale
             self.weights.append(nn.Parameter(weight))
             self.biases.append(nn.Parameter(bias))
         n_in, n_out = last

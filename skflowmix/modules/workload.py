@@ -1,4 +1,4 @@
-"""How much work a model is: rows to evaluate together, rows that need not be, and what threads have to divide."""
+"""How much work a model is: rows to evaluate together, and rows that need not be."""
 
 import torch
 
@@ -16,17 +16,6 @@ def rows_at_once(model):
     on_cpu = next(model.parameters()).device.type == "cpu"
     flows_times_rows = _CACHED_FLOWS_TIMES_ROWS if on_cpu else _FLOWS_TIMES_ROWS
     return max(flows_times_rows // (model.n_restarts * model.n_components), 1)
-
-
-def largest_product(model, n_rows):
-    """Multiply-adds of the largest product of a batch's rows and a model's parameters.
-
-    Parameters
-    ----------
-    model : nn.Module
-    n_rows : int
-    """
-    return n_rows * max(parameter.numel() for parameter in model.parameters())
 
 
 def evaluate_some(function, rows, wanted):

@@ -1,11 +1,12 @@
 """Flows compiled by `torch.compile` for the time of a fit."""
 
 import copy
-import warnings
 from contextlib import contextmanager
 from textwrap import shorten
 
 import torch
+
+from ..warn import warn_user
 
 _BACKEND = "inductor"
 _LONGEST_CAUSE = 200
@@ -31,17 +32,11 @@ def compiled(flow):
             return plain(x, context)
         try:
             fast = torch.compile(plain, backend=_BACKEND, dynamic=False) if fast is None else fast
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the compiler's remarks on this package's code
-                return fast(x, context)
+            return fast(x, context)
         except (RuntimeError, ImportError) as error:
             fast = plain
             cause = shorten(str(error), _LONGEST_CAUSE)
-            warnings.warn(
-                f"compile=True has no effect, since torch.compile failed ({type(error).__name__}: {cause}).",
-                UserWarning,
-                stacklevel=2,
-            )
+            warn_user(f"compile=True has no effect, since torch.compile failed ({type(error).__name__}: {cause}).")
             return plain(x, context)
 
     flow.forward = forward

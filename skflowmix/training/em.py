@@ -17,8 +17,7 @@ import torch
 from torch.nn.functional import one_hot
 
 from ..modules import FlowMixture
-from ..modules.workload import largest_product
-from ..threads import threads_for
+from ..threads import one_torch_thread
 from .history import History
 from .loop import QUIET, Run, evaluate, train
 from .objectives import AssignedObjective
@@ -125,16 +124,16 @@ def by_em(
     learn_weights = mixture.logits.requires_grad
     mixture.logits.requires_grad_(False)
     try:
-        with threads_for(largest_product(mixture, batches.batch_size)):
+        with one_torch_thread():
             parts, warm_up = _independent_parts(mixture.eval()), None
             if batches.rows.resp is not None and mixture.n_components > 1:
                 warm_up = _follow_start(parts, batches, options, objective.unlabelled_weight, validation, report)
-                if after_warm_up is not None:
+                if after_warm_up is not None and not warm_up.interrupted:
                     after_warm_up(mixture)
                 n_left = 0 if warm_up.interrupted else options.max_iter - len(warm_up.training_score)
                 options = replace(options, max_iter=n_left)
             run = _Alternation(mixture, parts, batches, options, objective, validation, assign, learn_weights)
-            run.history.warm_up = warm_up
+            run.history.follow(warm_up)
             return _alternate(run, options, report)
     finally:
         mixture.logits.requires_grad_(learn_weights)

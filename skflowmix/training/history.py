@@ -23,7 +23,7 @@ class History(Listener):
     n_rollbacks : int
         How often a restart was returned to its best state because a step was not finite.
     interrupted : bool
-        Whether it was ended by Ctrl-C.
+        Whether it, or what came before, was ended by Ctrl-C.
     warm_up : History or None
         What happened before, while each component learned the rows that the start had given it.
     m_steps : History or None
@@ -39,6 +39,11 @@ class History(Listener):
     interrupted: bool = False
     warm_up: History | None = None
     m_steps: History | None = None
+
+    def follow(self, warm_up):
+        """Take in what happened before."""
+        self.warm_up = warm_up
+        self.interrupted |= warm_up is not None and warm_up.interrupted
 
     def iterate(self, iteration):
         """Write down an iteration."""

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..modules.workload import largest_product
-from ..threads import threads_for
+from ..threads import one_torch_thread
 from .cuda_graph import fastest_step
 from .history import History
 from .objectives import LikelihoodObjective
@@ -94,10 +93,7 @@ def train(
     history : History
     """
     history = History()
-    with (
-        threads_for(largest_product(model, source.batch_size)),
-        report.phase(phase, options.max_iter, history=history) as told,
-    ):
+    with one_torch_thread(), report.phase(phase, options.max_iter, history=history) as told:
         run = Run(model, source, options, objective, validation, n_cuts=n_cuts, history=history)
         model.train()
         try:

@@ -82,14 +82,9 @@ class Source(Protocol):
 
     Attributes
     ----------
-    batch_size : int
-        Length N of its batches.
     everything : Batch or None
         What the batches are drawn from, which tells the start's score where nothing is held out; None of noise.
     """
-
-    @property
-    def batch_size(self) -> int: ...
 
     @property
     def everything(self) -> Batch | None: ...

@@ -18,8 +18,8 @@ def by_gradient(mixture, batches, options, *, objective, validation=None, after_
 
     Where held-out rows tell that they learned nothing, as on few rows, the step size that the warm-up had is not tried
     again. A flow that starts as the Gaussian of a ring would, in open competition, lose it before it has its shape. A
-    posterior network learns the start's assignments too, so that the flows do not learn its first mistakes; that is
-    quick, also after Ctrl-C, and its iterations are not counted.
+    posterior network learns the start's assignments too, so that the flows do not learn its first mistakes; its
+    iterations are not counted. After Ctrl-C before that there is none, and the posterior is the exact one.
 
     Parameters
     ----------
@@ -47,17 +47,19 @@ def by_gradient(mixture, batches, options, *, objective, validation=None, after_
         after, _, warm_up = train(mixture, batches, alone, objective=objective.of_warm_up, **how)
         if validation is not None:
             n_cuts = torch.tensor(after) <= torch.tensor(warm_up.start_score) + options.tol
-        if mixture.posterior is not None:
+        if mixture.posterior is not None and not warm_up.interrupted:
             _, _, lesson = train(mixture.posterior, batches, alone, objective=AssignedPosterior(), **how)
-            warm_up.interrupted |= lesson.interrupted
-        if after_warm_up is not None:
+            warm_up.interrupted = lesson.interrupted
+        if warm_up.interrupted:
+            mixture.posterior = None
+        elif after_warm_up is not None:
             after_warm_up(mixture)
         n_left = 0 if warm_up.interrupted else options.max_iter - len(warm_up.training_score)
         options = replace(options, max_iter=n_left)
     score, converged, history = train(
         mixture, batches, options, objective=objective, validation=validation, n_cuts=n_cuts, report=report
     )
-    history.warm_up = warm_up
+    history.follow(warm_up)
     return score, converged, history
 
 

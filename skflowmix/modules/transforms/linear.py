@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.linalg import solve_triangular
 
+from ..draws import normal
 from .base import Transform
 from .compose import Compose
 from .orthogonal import Permutation, product_of_reflections
@@ -150,10 +151,13 @@ class WhitenedAffine(Transform):
         """Set the maps from weighted moments; see `Transform.initialize`.
 
         Each covariance takes in one pseudo-row of the pooled covariance, so that a component of few rows
-        starts with a scale that other components know.
+        starts with a scale that other components know. Where none has any, all rows are theirs.
         """
-        mean, covariance = weighted_moments(x, weight.double())
-        n_rows = weight.double().sum(1)[:, None, None]
+        weight = weight.double()
+        if not weight.any():
+            weight = torch.ones_like(weight)
+        mean, covariance = weighted_moments(x, weight)
+        n_rows = weight.sum(1)[:, None, None]
         pooled = (n_rows * covariance).sum(0) / n_rows.sum()
         self.set_gaussian(mean.squeeze(1), (n_rows * covariance + pooled) / (n_rows + 1))
 
@@ -257,7 +261,7 @@ class QRLinear(Transform):
 
     def __init__(self, n_components, n_features, *, generator=None):
         super().__init__()
-        pairs = torch.randn(n_components, n_features, n_features // 2, generator=generator)
+        pairs = normal(n_components, n_features, n_features // 2, generator=generator)
         self.vectors = nn.Parameter(pairs.repeat_interleave(2, dim=2))
         self.upper = nn.Parameter(torch.zeros(n_components, n_features * (n_features - 1) // 2))
         self.log_diagonal = nn.Parameter(torch.zeros(n_components, n_features))

@@ -12,6 +12,7 @@ from torch import nn
 from torch.linalg import solve_triangular
 from torch.nn.functional import normalize
 
+from ..draws import normal
 from .base import Transform
 from .places import take
 
@@ -64,8 +65,8 @@ class Orthogonal(Transform):
 
     def __init__(self, n_components, n_features, *, generator=None):
         super().__init__()
-        self.vectors = nn.Parameter(torch.randn(n_components, n_features, n_features, generator=generator))
-        self.shift = nn.Parameter(torch.randn(n_components, 1, n_features, generator=generator))
+        self.vectors = nn.Parameter(normal(n_components, n_features, n_features, generator=generator))
+        self.shift = nn.Parameter(normal(n_components, 1, n_features, generator=generator))
 
     def matrix(self):
         """Tensor of shape (C, D, D); its transpose is Q, as rows are multiplied from its left."""

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
+from ..draws import normal
 from ..nets import MLP
 from .base import Transform
 from .scalar import soft_clamp
@@ -49,9 +50,9 @@ class Planar(Transform):
 
     def __init__(self, n_components, n_features, *, n_context=0, hidden_layer_sizes=(32, 32), generator=None):
         super().__init__()
-        direction = torch.randn(n_components, 1, n_features, generator=generator)
+        direction = normal(n_components, 1, n_features, generator=generator)
         self.normal = nn.Parameter(direction / direction.norm(dim=2, keepdim=True))
-        self.offset = nn.Parameter(torch.randn(n_components, 1, 1, generator=generator))
+        self.offset = nn.Parameter(normal(n_components, 1, 1, generator=generator))
         self.shift = nn.Parameter(torch.zeros(n_components, 1, n_features))
         self.network = None
         if n_context:
@@ -148,7 +149,7 @@ class Radial(Transform):
     def __init__(self, n_components, n_features, *, max_log_radius=3.0, generator=None):
         super().__init__()
         self.max_log_radius = max_log_radius
-        self.center = nn.Parameter(torch.randn(n_components, 1, n_features, generator=generator))
+        self.center = nn.Parameter(normal(n_components, 1, n_features, generator=generator))
         self.log_radius = nn.Parameter(torch.zeros(n_components, 1))
         self.raw_slope = nn.Parameter(torch.zeros(n_components, 1))
 
