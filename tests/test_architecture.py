@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES, MAX_MEDIAN = 300, 150
 
 LAYERS = [
-    {"_version", "threads"},
+    {"_version", "threads", "warn"},
     {"modules"},
     {"training", "partitions", "bridge"},
     {"fitting"},
@@ -25,7 +25,7 @@ LAYERS = [
     {"__init__"},
 ]
 ROOMS_OF_MODULES = [
-    {"component_axis", "workload", "perceptrons"},
+    {"component_axis", "constants", "draws", "perceptrons", "workload"},
     {"nets"},
     {"transforms"},
     {"bases"},

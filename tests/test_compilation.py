@@ -11,6 +11,11 @@ from skflowmix import FlowMixtureDensity
 from skflowmix.training import compilation, compiled, plain_copy
 
 X = make_blobs(60, centers=2, random_state=0)[0]
+# What the compiler says of torch's own code, and of autograd functions, which it instantiates itself.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning:torch"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:torch"),
+]
 
 
 def fit(device, **parameters):

@@ -59,7 +59,7 @@ def test_shared_parts_are_equal(section):
 def test_every_documented_attribute_is_there_after_a_fit(estimator):
     X = [[0.0], [1.0], [5.0], [6.0], [7.0], [2.0]]
     with pytest.warns(match="max_iter"):
-        model = estimator("auto", max_iter=1, random_state=0).fit(X, [0, 0, 1, 1, 1, 0])
+        model = estimator("auto", max_iter=1, random_state=0).fit(X, [0, 0, 1, 1, -1, 0])
     missing = [name for name in entries(inspect.getdoc(estimator), "Attributes") if not hasattr(model, name)]
     assert missing == ["feature_names_in_"]
 

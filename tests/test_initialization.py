@@ -26,7 +26,7 @@ from skflowmix.partitions.automatic import (
     partition_of_some,
     reduce_features,
 )
-from skflowmix.partitions.evidence import describe, mutual_neighbors, row_costs, row_mixing
+from skflowmix.partitions.evidence import describe, mutual_neighbors, pieces, row_apart, row_costs, row_mixing
 from skflowmix.partitions.reachability import reachability_cut, spanning_tree
 from skflowmix.partitions.rounding import Rounded
 from skflowmix.partitions.seeds import one_hot
@@ -251,6 +251,46 @@ def test_a_few_stray_rows_are_no_cluster(n_stray):
     blobs, stray = np.append(labels, [0] * n_stray), np.repeat([0, 1], [200, n_stray])
     chosen = choose_partition(Rounded.of(X, rng), [stray, blobs], np.ones(len(X)), rng)
     assert chosen == (1 if n_stray <= X.shape[1] else 0)
+
+
+def test_what_is_farther_away_than_the_rest_is_wide_is_a_cluster():
+    """A far row is the third cluster beside two blobs, as it is to k-means; none of the blobs is cut."""
+    X, labels = make_blobs(200, centers=[(-4, 0), (4, 0)], random_state=0)
+    rng, halves = np.random.RandomState(0), np.where(labels == 1, 2, (X[:, 1] > 0).astype(int))
+    for distance, expected in ((60, 1), (6, 0)):
+        rows = np.vstack([X, [(0, distance)]])
+        cut, far = np.append(halves, 0), np.append(labels, 2)
+        assert choose_partition(Rounded.of(rows, rng), [cut, far], np.ones(201), rng) == expected
+
+
+def test_a_cluster_is_of_one_piece():
+    """Two pairs of islands, a wide one and a narrow one: whichever way they are described, likelihood is the same."""
+    X, island = make_blobs([100, 100, 20, 20], centers=[(0, 0), (8, 0), (0, 40), (8, 40)], random_state=0)
+    rng = np.random.RandomState(0)
+    wide, narrow = np.array([0, 0, 1, 2])[island], np.array([0, 1, 2, 2])[island]
+    assert choose_partition(Rounded.of(X, rng), [wide, narrow], np.ones(len(X)), rng) == 1
+
+
+def test_pieces_of_the_graph():
+    rng = np.random.RandomState(0)
+    X = np.concatenate([rng.standard_normal((60, 2)), rng.standard_normal((40, 2)) + 30, [(300.0, 300.0)]])
+    of_clusters = np.arange(101) < 100
+    piece = pieces(X, of_clusters, 2)
+    assert piece[-1] == -1
+    assert len(set(piece[:60])) == len(set(piece[60:100])) == 1
+    assert piece[0] != piece[60]
+    labels = np.repeat([0, 1], [80, 21])
+    np.testing.assert_array_equal(np.flatnonzero(row_apart(labels, np.ones(101), piece)), np.arange(60, 80))
+    assert not row_apart(np.repeat([0, 1], [60, 41]), np.ones(101), piece).any()
+
+
+def test_a_sparse_cluster_does_not_fall_into_more_pieces_than_there_are_clusters():
+    """A ring of 2000 rows, which has gaps in the graph of ten mutual neighbours."""
+    angle = np.sort(np.random.RandomState(0).uniform(0, 2 * np.pi, 2000))
+    X = np.column_stack([np.cos(angle), np.sin(angle)])
+    everything = np.ones(2000, dtype=bool)
+    assert len(np.unique(pieces(X, everything, 2000))) > 1
+    assert len(np.unique(pieces(X, everything, 1))) == 1
 
 
 def mixing(labels, weight, edges):

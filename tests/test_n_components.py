@@ -129,7 +129,7 @@ class TestEstimators:
     def test_a_component_for_each_class(self, device):
         X = np.random.RandomState(0).standard_normal((150, 2))
         y = (X[:, 0] > 0).astype(int) + 2 * (X[:, 1] > 0)
-        model = FlowMixtureClustering(**CHEAP, device=device).fit(X, y)
+        model = FlowMixtureClustering(**CHEAP, labels="all", device=device).fit(X, y)
         assert max(model.n_components_scores_, key=model.n_components_scores_.__getitem__) == 1
         assert model.n_components_ == 4
 

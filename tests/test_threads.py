@@ -1,5 +1,6 @@
-"""Small work is done by one thread, and the number of threads is left as found."""
+"""Everything is done by one thread, and the numbers of threads are left as found."""
 
+import threading
 from importlib import import_module
 
 import numpy as np
@@ -7,12 +8,10 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from skflowmix import FlowMixtureClustering, FlowMixtureDensity, threads
+from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
 from skflowmix.modules.mixture import FlowMixture
-from skflowmix.modules.workload import largest_product
-from skflowmix.threads import one_thread, threads_for
+from skflowmix.threads import one_thread, one_torch_thread
 
-LARGE, SMALL = 10**9, 10
 X = np.random.RandomState(0).standard_normal((60, 2))
 FAST = {"max_iter": 2, "n_layers": 1, "hidden_layer_sizes": (8,), "random_state": 0}
 
@@ -28,13 +27,19 @@ def two_threads():
 @pytest.fixture
 def seen(monkeypatch):
     """The numbers of threads that flows were evaluated with."""
-    numbers, evaluate = set(), FlowMixture.component_log_prob
+    numbers = set()
 
-    def watched(self, *args):
-        numbers.add(torch.get_num_threads())
-        return evaluate(self, *args)
+    def watch(name):
+        evaluate = getattr(FlowMixture, name)
 
-    monkeypatch.setattr(FlowMixture, "component_log_prob", watched)
+        def watched(self, *args, **kwargs):
+            numbers.add(torch.get_num_threads())
+            return evaluate(self, *args, **kwargs)
+
+        monkeypatch.setattr(FlowMixture, name, watched)
+
+    for name in ("component_log_prob", "sample"):
+        watch(name)
     return numbers
 
 
@@ -42,37 +47,64 @@ def openmp_threads():
     return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "openmp"]
 
 
-@pytest.mark.parametrize(("work", "expected"), [(SMALL, 1), (LARGE, 2)])
-def test_only_large_work_is_divided(two_threads, work, expected):
-    with threads_for(work):
-        assert torch.get_num_threads() == expected
-    assert torch.get_num_threads() == 2
-
-
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_number_of_threads_is_restored_after_errors(two_threads, error):
-    with pytest.raises(error), threads_for(SMALL):
+def test_the_number_of_threads_is_restored_after_errors(two_threads, error):
+    def fail():
+        assert torch.get_num_threads() == 1
         raise error
+
+    with pytest.raises(error), one_torch_thread():
+        fail()
     assert torch.get_num_threads() == 2
 
 
-def test_more_threads_than_found_are_never_taken(two_threads):
-    with threads_for(SMALL), threads_for(LARGE):
+def test_a_context_within_a_context_leaves_the_number_to_the_outer_one(two_threads):
+    with one_torch_thread():
+        with one_torch_thread():
+            assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
 
 
-def test_the_largest_product_is_that_of_the_largest_layer(make_mixture):
-    mixture = make_mixture("realnvp", n_components=3, n_features=6)
-    assert largest_product(mixture, 50) == 50 * 3 * 6 * 8  # 8 hidden units, shift and scale of 3 features
+@pytest.mark.parametrize("context", [one_torch_thread, one_thread])
+def test_contexts_that_overlap_restore_what_the_first_one_found(two_threads, context):
+    """The first that comes leaves first, while the second is still inside."""
+    second_is_in, first_is_out = threading.Event(), threading.Event()
+
+    def second():
+        with context():
+            second_is_in.set()
+            assert first_is_out.wait(60)
+
+    other = threading.Thread(target=second)
+    with context():
+        other.start()
+        assert second_is_in.wait(60)
+    first_is_out.set()
+    other.join()
+    assert torch.get_num_threads() == 2
+    number = []
+    newcomer = threading.Thread(target=lambda: number.append(torch.get_num_threads()))
+    newcomer.start()
+    newcomer.join()
+    assert number == [2]
 
 
 @pytest.mark.parametrize("solver", ["gradient", "em"])
-def test_small_fits_and_predictions_take_one_thread(two_threads, seen, solver):
+def test_fits_and_predictions_take_one_thread(two_threads, seen, solver):
     model = FlowMixtureDensity(2, solver=solver, **FAST)
     with pytest.warns(match="max_iter"):
         model.fit(X)
     model.score_samples(X)
+    model.sample(5)
+    assert seen == {1}
+    assert torch.get_num_threads() == 2
+
+
+def test_a_classifier_takes_one_thread(two_threads, seen):
+    with pytest.warns(match="max_iter"):
+        model = FlowMixtureClassifier(1, **FAST).fit(X, X[:, 0] > 0)
+    model.predict(np.tile(X, (1000, 1)))
     assert seen == {1}
     assert torch.get_num_threads() == 2
 
@@ -83,19 +115,9 @@ def test_an_interrupted_fit_restores_the_number_of_threads(two_threads, monkeypa
         raise KeyboardInterrupt
 
     monkeypatch.setattr("skflowmix.training.loop.Run.iterate", interrupt)
-    with pytest.warns(match="interrupted"):
+    with pytest.raises(KeyboardInterrupt):
         FlowMixtureDensity(2, solver=solver, **FAST).fit(X)
     assert torch.get_num_threads() == 2
-
-
-def test_large_fits_take_all_threads_with_equal_results(two_threads, monkeypatch, seen):
-    fits = []
-    for least in (0, LARGE):
-        monkeypatch.setattr(threads, "_WORTH_DIVIDING", least)
-        with pytest.warns(match="max_iter"):
-            fits.append(FlowMixtureDensity(2, dtype="float64", **FAST).fit(X))
-    assert seen == {1, 2}
-    np.testing.assert_allclose(*(fit.score_samples(X) for fit in fits), rtol=1e-8, atol=1e-8)
 
 
 def test_starts_are_found_by_one_thread(two_threads, monkeypatch):

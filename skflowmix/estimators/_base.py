@@ -255,23 +255,15 @@ class FlowMixtureEstimator(BaseEstimator):
         random_state = check_random_state(self.random_state if random_state is None else random_state)
         return fitted, *fitted.sample(n_samples, random_state.randint(np.iinfo(np.int32).max))
 
-    def bic(self, X: ArrayLike) -> float:
-        """Bayesian information criterion of the fit on X; lower is better. The parameters include all weights
-        of the networks.
-        """
-        fitted, rows = self._look(X)
-        return _aic(fitted, rows) + fitted.n_parameters * (np.log(len(rows)) - 2)
+    @property
+    def _criterion(self):
+        raise AttributeError(
+            "Flows have no bic, aic or icl: weights of networks that stop early are no count of parameters. For the "
+            "number of clusters set n_components='auto'; a number for the density is compared by cross_val_score or "
+            "GridSearchCV, whose default is the log-density of rows left out."
+        )
 
-    def aic(self, X: ArrayLike) -> float:
-        """Akaike information criterion of the fit on X; lower is better."""
-        return _aic(*self._look(X))
-
-    def icl(self, X: ArrayLike) -> float:
-        """Integrated completed likelihood (Biernacki, Celeux and Govaert, 2000) of the fit on X: `bic` plus
-        twice the entropy of the assignments; lower is better.
-        """
-        log_resp = np.log(np.clip(self.predict_proba(X), np.finfo(float).tiny, None))
-        return self.bic(X) - 2 * float((np.exp(log_resp) * log_resp).sum())
+    bic = aic = icl = _criterion
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the estimator to a file; like every pickle, load it only from where you trust."""
@@ -286,7 +278,3 @@ class FlowMixtureEstimator(BaseEstimator):
         if not isinstance(estimator, cls):
             raise TypeError(f"{path} holds a {type(estimator).__name__}, not a {cls.__name__}.")
         return estimator
-
-
-def _aic(fitted, X):
-    return -2 * float(fitted.log_density("log_prob", X).sum()) + 2 * fitted.n_parameters

@@ -45,10 +45,11 @@ def check_weights(sample_weight, X):
 
 
 def is_learned(y, labels):
-    """Whether a y is learned: "all" is any, "none" is none, "partial" is one that holds -1."""
+    """Whether a y is learned: "all" is any, "none" is none, "partial" is one that holds -1, also as a string."""
     if y is None or labels == "none":
         return False
-    return labels == "all" or any(map(is_unlabelled, np.asarray(y, dtype=object).ravel()))
+    values = np.asarray(y, dtype=object).ravel()
+    return labels == "all" or any(is_unlabelled(value) or value == "-1" for value in values)
 
 
 def check_scored(X, y, sample_weight, classes):

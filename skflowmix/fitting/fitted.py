@@ -110,13 +110,6 @@ class FittedMixture:
                 x[rows] = self.plan.scaler.inverse_transform(x[rows])
         return x, self.slots[component]
 
-    @property
-    def n_parameters(self) -> int:
-        """Those of the density, which a posterior network is no part of."""
-        named = self.mixture.named_parameters()
-        learned = [p for name, p in named if p.requires_grad and not name.startswith("posterior.")]
-        return sum(p.numel() for p in learned) - self.mixture.logits.requires_grad
-
     def __getstate__(self):
         """State without tensors: torch shares those between processes, which not all ways of starting one allow."""
         return {**vars(self), "mixture": component_axis.split_off_arrays(self.mixture)}

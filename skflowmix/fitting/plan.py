@@ -66,8 +66,6 @@ def make_plan(data, settings, recipe, before, random_state):
     n_components, scores, initializer = settings.n_components, None, _initializer(data, settings, recipe)
     if before is not None:
         scaler = before.plan.scaler
-        scaler.check_same_units(FeatureScaler.of(data.X, data.weight))
-        _check_same_classes(before.classes, data.classes)
         if n_components == "auto":
             n_components, scores = before.plan.n_components, before.plan.n_components_scores
     else:
@@ -82,6 +80,8 @@ def make_plan(data, settings, recipe, before, random_state):
     slots = np.arange(len(component_class))
     if before is not None:
         check_continuation(architecture, before.plan.architecture)
+        scaler.check_same_units(FeatureScaler.of(data.X, data.weight))
+        _check_same_classes(before.classes, data.classes)
         slots = before.slots
     return Plan(scaler, n_components, component_class, slots, initializer, architecture, scores)
 

@@ -16,7 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from ..threads import one_thread
 from .background import background
-from .evidence import mutual_neighbors, row_costs
+from .evidence import mutual_neighbors, pieces, row_costs, within_covariance
 from .gaussian import REG_COVAR, fit_gaussians
 from .reachability import reachability_cut, spanning_tree
 from .rounding import Rounded
@@ -97,8 +97,9 @@ def partition_costs(recorded, partitions, weight, random_state, *, borders=True)
     """What each row adds to the cost of each partition, infinite of those that have fewer clusters than others.
 
     A cluster that has no more rows than there are features fills no volume, as two stray rows would not in a plane, and
-    one of mostly background is none; they count only where all are so. What is background counts for no partition.
-    Neighbours are those in coordinates in which the average cluster is round.
+    one of mostly background is none; they count only where all are so. What is farther from the others than they are
+    from each other is a cluster all the same. What is background counts for no partition. Neighbours are those in
+    coordinates in which the average cluster is round.
 
     Parameters
     ----------
@@ -122,23 +123,33 @@ def partition_costs(recorded, partitions, weight, random_state, *, borders=True)
         if borders:
             most_clusters = max(labels.max() for labels in partitions) + 1
             of_clusters -= background(recorded, weight, most_clusters, np.random.RandomState(seed))
-        n_clusters = [(_n_found(labels, of_clusters, X.shape[1]), labels.max() + 1) for labels in partitions]
+        n_clusters = [(_n_found(labels, of_clusters, X), labels.max() + 1) for labels in partitions]
         counted = [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]
-        weight, edges = weight * np.maximum(of_clusters, _LEAST_SHARE), None
+        weight, edges, piece = weight * np.maximum(of_clusters, _LEAST_SHARE), None, None
         weight = weight / weight.mean()
         if borders:
             edges = mutual_neighbors(recorded.spread @ _whitening(recorded, weight, [partitions[i] for i in counted]))
+            piece = pieces(recorded.spread, of_clusters > 0.5, most_clusters)
         costs = np.full((len(partitions), len(X)), np.inf)
         known: dict = {}
         for i in counted:
-            costs[i] = weight * row_costs(X, partitions[i], weight, recorded.variance, edges, seed, known=known)
+            judged = row_costs(X, partitions[i], weight, recorded.variance, edges, seed, piece=piece, known=known)
+            costs[i] = weight * judged
     return np.where(np.isnan(costs), np.inf, costs)
 
 
-def _n_found(labels, of_clusters, n_features):
-    """The number of clusters with more rows than features, most of them not background."""
+def _n_found(labels, of_clusters, X):
+    """The number of clusters with more rows than features, most of them not background, and of those far away."""
     size = np.bincount(labels)
-    return ((size > n_features) & (2 * np.bincount(labels, of_clusters) > size)).sum()
+    large = size > X.shape[1]
+    if not large.any():
+        return 0
+    others = X[large[labels]]
+    lowest, highest = others.min(0), others.max(0)
+    distance = np.linalg.norm(X - X.clip(lowest, highest), axis=1)
+    is_near = distance <= np.linalg.norm(highest - lowest)
+    n_near = np.bincount(labels, is_near)
+    return np.where(large, 2 * np.bincount(labels, of_clusters) > size, n_near == 0).sum()
 
 
 def candidates(recorded, n_clusters, weight, edges, random_state, *, least_gap=_CLEAR_GAP):
@@ -210,12 +221,5 @@ def _most_likely(X, fits):
 
 def _whitening(recorded, weight, partitions):
     """Linear map to coordinates in which the average cluster of all partitions is round."""
-    within = np.mean([_within(recorded.values, weight, labels) for labels in partitions], axis=0)
+    within = np.mean([within_covariance(recorded.values, weight, labels) for labels in partitions], axis=0)
     return np.linalg.cholesky(np.linalg.inv(within + np.diag(1e-3 + recorded.variance)))
-
-
-def _within(X, weight, labels):
-    """The pooled covariance of the clusters, (D, D)."""
-    resp = one_hot(labels, labels.max() + 1) * weight[:, None]
-    centred = X - (resp / resp.sum(1, keepdims=True)) @ (resp.T @ X / resp.sum(0)[:, None])
-    return (weight[:, None] * centred).T @ centred / weight.sum()

@@ -1,11 +1,12 @@
 r"""How well a partition explains the rows, whatever made it.
 
 Each cluster is described by its own small Gaussian mixture, as large as its own Bayesian information criterion
-allows. A partition into clusters :math:`c` then has a density :math:`p(x) = \sum_c p(x, c)`. Three things speak
+allows. A partition into clusters :math:`c` then has a density :math:`p(x) = \sum_c p(x, c)`. Four things speak
 for it: that this density explains the rows with few parameters, that by this density rows belong to the cluster
-they were given beyond doubt, and that mutual neighbours are in the same cluster,
+they were given beyond doubt, that mutual neighbours are in the same cluster, and that a cluster is of one piece,
 
-.. math:: -2 \overline{\log p(x)} / D + P \log n / (n D) + \overline{\log p(x) - \log p(x, c(x))} + \arcsin \sqrt m.
+.. math:: -2 \overline{\log p(x)} / D + P \log n / (n D) + \overline{\log p(x) - \log p(x, c(x))}
+          + \arcsin \sqrt m + \arcsin \sqrt q.
 
 The second mean is what the integrated completed likelihood (Biernacki, Celeux and Govaert, 2000) adds to BIC: a
 partition that cuts through a cluster pays by doubt for every row along the cut. The mixing m says the same without a
@@ -14,25 +15,33 @@ Newman, 2003, Mixing patterns in networks, Physical Review E 67, 026126). Neighb
 the average cluster is round, so that units and slants of the features say nothing. Where a few Gaussians describe a
 cluster badly, two halves of it with twice as many can seem better; neighbours know that they are not. The share counts
 as an angle, the scale on which shares are equally uncertain everywhere (Bartlett, 1947, The use of transformations,
-Biometrics 3): between no borders and few there is more than between many and some more. Other weights of both were
-tried (docs/benchmarks.md). A density needs no borders, and pays for none.
+Biometrics 3): between no borders and few there is more than between many and some more. The graph of all mutual
+neighbours falls into pieces (`pieces`), and q is the share of rows outside the piece that holds most of their cluster:
+likelihood, doubt and mixing do not care whether a cluster is two islands. Clusters that cross lie in one piece of this
+graph, which is that of the given coordinates, without background. Other weights of these prices were tried
+(docs/notes/partitions-evidence.md). A density needs no borders, and pays for none.
 """
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 from sklearn.neighbors import NearestNeighbors
 
 from .gaussian import fit_gaussians
-from .seeds import kmeans
+from .seeds import kmeans, one_hot
 
 REG_COVAR = 1e-3
 _MAX_PARTS = 8
 _N_NEIGHBORS = 10
+_NEIGHBORS_OF_PIECES = (10, 15, 22, 33, 50)
 _FIRST_UNIFORM = 0.05
 
 
-def row_costs(X, labels, weight, rounding, edges, random_state, *, known=None):
-    """What each row adds to the Bayesian information criterion, per feature, and to the prices of doubt and mixing.
+def row_costs(X, labels, weight, rounding, edges, random_state, *, piece=None, known=None):
+    """What each row adds to the Bayesian information criterion, per feature, and to the prices of borders and pieces.
+
+    A cluster with no more rows than features fills no volume: its rows spread as the average cluster's do.
 
     Parameters
     ----------
@@ -47,6 +56,8 @@ def row_costs(X, labels, weight, rounding, edges, random_state, *, known=None):
         Neighbours, as from `mutual_neighbors`; with None neither doubt nor mixing has a price.
     random_state : int
         Seed of the starts of each cluster's mixture.
+    piece : int ndarray of shape (N,), default=None
+        To which piece of the graph each row belongs, as from `pieces`; with None pieces have no price.
     known : dict, default=None
         Keeps what was found for each cluster of these rows, for other partitions that have the same cluster.
 
@@ -61,11 +72,12 @@ def row_costs(X, labels, weight, rounding, edges, random_state, *, known=None):
     log_joint, n_parameters = np.empty((n, n_clusters)), n_clusters - 1
     for k in range(n_clusters):
         own = labels == k
-        cluster = own.tobytes()
-        if cluster not in known:
+        cluster, is_large = own.tobytes(), own.sum() > d
+        if is_large and cluster not in known:
             fit, n_own = describe(X[own], weight[own], rounding, random_state)
             known[cluster] = fit.log_prob(X), n_own
-        log_prob, n_own = known[cluster]
+        of_average = None if is_large else (_like_the_average(X, own, labels, weight, rounding), 2 * d)
+        log_prob, n_own = of_average or known[cluster]
         log_joint[:, k] = log_prob + np.log(weight[own].sum() / n)
         n_parameters += n_own
     log_prob = logsumexp(log_joint, axis=1)
@@ -73,21 +85,76 @@ def row_costs(X, labels, weight, rounding, edges, random_state, *, known=None):
     if edges is None:
         return bic
     doubt = log_prob - log_joint[np.arange(n), labels]
-    mixed = row_mixing(labels, weight, edges)
-    share = np.average(mixed, weights=weight)
-    angle = np.arcsin(np.sqrt(min(share, 1.0)))
-    return bic + doubt + (mixed * (angle / share) if share else 0.0)
+    prices = bic + doubt + _as_angle(row_mixing(labels, weight, edges), weight)
+    return prices if piece is None else prices + _as_angle(row_apart(labels, weight, piece), weight)
 
 
-def mutual_neighbors(X):
-    """Pairs of rows that are both among the other's ten nearest: int ndarray of shape (E, 2), each pair twice.
+def _like_the_average(X, own, labels, weight, rounding):
+    """Log-density (N,) of a Gaussian at the mean of some rows, with the variances of the average cluster."""
+    mean = np.average(X[own], axis=0, weights=weight[own])
+    variance = np.diag(within_covariance(X, weight, labels)) + REG_COVAR + rounding
+    return -0.5 * ((X - mean) ** 2 / variance + np.log(2 * np.pi * variance)).sum(1)
+
+
+def _as_angle(parts, weight):
+    """Parts of a share, (N,), as parts of its angle."""
+    share = np.average(parts, weights=weight)
+    return parts * (np.arcsin(np.sqrt(min(share, 1.0))) / share) if share > 0 else np.zeros(len(parts))
+
+
+def within_covariance(X, weight, labels):
+    """The pooled covariance of the clusters, (D, D)."""
+    resp = one_hot(labels, labels.max() + 1) * weight[:, None]
+    centred = X - (resp / resp.sum(1, keepdims=True)) @ (resp.T @ X / resp.sum(0)[:, None])
+    return (weight[:, None] * centred).T @ centred / weight.sum()
+
+
+def mutual_neighbors(X, n_neighbors=_N_NEIGHBORS):
+    """Pairs of rows that are both among the other's nearest: int ndarray of shape (E, 2), each pair twice.
 
     The nearest rows of a wide cluster can be those of a dense one within it, above all where there are many features;
     those of the dense one are its own.
     """
-    search = NearestNeighbors(n_neighbors=min(_N_NEIGHBORS, len(X) - 1)).fit(X)
+    search = NearestNeighbors(n_neighbors=min(n_neighbors, len(X) - 1)).fit(X)
     graph = search.kneighbors_graph()
     return np.column_stack(graph.multiply(graph.T).nonzero())
+
+
+def pieces(X, of_clusters, n_clusters):
+    """The connected pieces of the graph of mutual neighbours.
+
+    With ten neighbours a long or sparse cluster may fall apart by chance; the more there are, the wider the gap between
+    two pieces has to be. There are so many that the pieces are no more than the clusters.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D)
+    of_clusters : bool ndarray of shape (N,)
+        False for background, which is left out.
+    n_clusters : int
+        Pieces with no more rows than features are not counted.
+
+    Returns
+    -------
+    int ndarray of shape (N,)
+        -1 for background.
+    """
+    (n, d), piece = (of_clusters.sum(), X.shape[1]), np.full(len(X), -1)
+    for n_neighbors in _NEIGHBORS_OF_PIECES if n > 1 else ():
+        first, second = mutual_neighbors(X[of_clusters], n_neighbors).T
+        graph = csr_array((np.ones(len(first)), (first, second)), shape=(n, n))
+        piece[of_clusters] = connected_components(graph, directed=False)[1]
+        if (np.bincount(piece[of_clusters]) > d).sum() <= n_clusters:
+            break
+    return piece
+
+
+def row_apart(labels, weight, piece):
+    """Which rows are outside the piece that holds most of their cluster: 0 or 1 each, ndarray of shape (N,)."""
+    held = np.zeros((labels.max() + 1, piece.max() + 2))
+    np.add.at(held, (labels, piece), weight)
+    main = held[:, :-1].argmax(1)
+    return ((piece != main[labels]) & (piece >= 0)).astype(float)
 
 
 def row_mixing(labels, weight, edges):

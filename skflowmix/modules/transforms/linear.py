@@ -7,12 +7,11 @@ the identity and the learned b is zero. Learning in these whitened coordinates m
 components of every scale and shape.
 """
 
-from functools import cache
-
 import torch
 from torch import nn
 from torch.linalg import solve_triangular
 
+from ..constants import constant
 from ..draws import normal
 from .base import Transform
 from .compose import Compose
@@ -46,8 +45,7 @@ def _scatter(share, centred):
     return (share * centred).mT @ centred
 
 
-@cache
-@torch.inference_mode(False)
+@constant
 def _places_below_diagonal(n_features, device):
     """Indices of the entries below the diagonal in a flattened matrix."""
     rows, columns = torch.tril_indices(n_features, n_features, -1, device=device)

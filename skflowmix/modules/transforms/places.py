@@ -1,8 +1,8 @@
 """Reordering along an axis, by places that are copied to a device once and not in every step of training."""
 
-from functools import cache
-
 import torch
+
+from ..constants import constant
 
 
 def take(x, dim, places):
@@ -17,7 +17,6 @@ def take(x, dim, places):
     return x.index_select(dim, _on_device(tuple(places), x.device))
 
 
-@cache
-@torch.inference_mode(False)
+@constant
 def _on_device(places, device):
     return torch.tensor(places, device=device)

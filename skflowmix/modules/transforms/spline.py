@@ -11,11 +11,11 @@ that no digits cancel.
 """
 
 import math
-from functools import cache
 
 import torch
 from torch.nn.functional import softplus
 
+from ..constants import constant
 from .scalar import ScalarMap
 
 _MIN_BIN = 1e-3
@@ -23,8 +23,7 @@ _MIN_SLOPE = 1e-3
 _SLOPE_ONE = math.log(math.expm1(1 - _MIN_SLOPE))
 
 
-@cache
-@torch.inference_mode(False)
+@constant
 def _knots_of_least_bins(n_bins, bound, dtype, device):
     """Where the inner knots would be if every bin had the least size, Tensor of shape (n_bins - 1, 1, 1)."""
     count = torch.arange(1, n_bins, dtype=dtype, device=device)[:, None, None]
