@@ -1,4 +1,4 @@
-"""The repeated experiments of examples/papers run, small, and print what they should. Findings: docs/benchmarks.md."""
+"""The experiments of examples/papers run, small, and print what they should: docs/notes/published-experiments.md."""
 
 import numpy as np
 import planar_depth

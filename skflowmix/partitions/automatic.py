@@ -6,11 +6,9 @@ the average cluster is round), an ellipsoid (`gaussian`, with tied covariances, 
 and free), a ball (k-means).
 """
 
-import warnings
 from functools import partial
 
 import numpy as np
-from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
@@ -21,7 +19,7 @@ from .gaussian import REG_COVAR, fit_gaussians
 from .reachability import reachability_cut, spanning_tree
 from .rounding import Rounded
 from .sampling import carry, followers, sample_rows
-from .seeds import one_hot
+from .seeds import fit_kmeans, one_hot
 from .spectral import cut
 
 MAX_ROWS = 10_000
@@ -81,9 +79,7 @@ def reduce_features(X, random_state):
 def _best_partition(recorded, n_clusters, weight, random_state, borders):
     if len(recorded) <= n_clusters + 1:
         return np.minimum(np.arange(len(recorded)), n_clusters - 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
-        found = candidates(recorded, n_clusters, weight, spanning_tree(recorded.spread), random_state)
+    found = candidates(recorded, n_clusters, weight, spanning_tree(recorded.spread), random_state)
     return found[choose_partition(recorded, found, weight, random_state, borders=borders)]
 
 
@@ -118,23 +114,21 @@ def partition_costs(recorded, partitions, weight, random_state, *, borders=True)
     X, seed = recorded.values, random_state.randint(np.iinfo(np.int32).max)
     partitions = [np.unique(labels, return_inverse=True)[1] for labels in partitions]
     of_clusters = np.ones(len(X))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fits of degenerate clusters are judged like the others
-        if borders:
-            most_clusters = max(labels.max() for labels in partitions) + 1
-            of_clusters -= background(recorded, weight, most_clusters, np.random.RandomState(seed))
-        n_clusters = [(_n_found(labels, of_clusters, X), labels.max() + 1) for labels in partitions]
-        counted = [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]
-        weight, edges, piece = weight * np.maximum(of_clusters, _LEAST_SHARE), None, None
-        weight = weight / weight.mean()
-        if borders:
-            edges = mutual_neighbors(recorded.spread @ _whitening(recorded, weight, [partitions[i] for i in counted]))
-            piece = pieces(recorded.spread, of_clusters > 0.5, most_clusters)
-        costs = np.full((len(partitions), len(X)), np.inf)
-        known: dict = {}
-        for i in counted:
-            judged = row_costs(X, partitions[i], weight, recorded.variance, edges, seed, piece=piece, known=known)
-            costs[i] = weight * judged
+    if borders:
+        most_clusters = max(labels.max() for labels in partitions) + 1
+        of_clusters -= background(recorded, weight, most_clusters, np.random.RandomState(seed))
+    n_clusters = [(_n_found(labels, of_clusters, X), labels.max() + 1) for labels in partitions]
+    counted = [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]
+    weight, edges, piece = weight * np.maximum(of_clusters, _LEAST_SHARE), None, None
+    weight = weight / weight.mean()
+    if borders:
+        edges = mutual_neighbors(recorded.spread @ _whitening(recorded, weight, [partitions[i] for i in counted]))
+        piece = pieces(recorded.spread, of_clusters > 0.5, most_clusters)
+    costs = np.full((len(partitions), len(X)), np.inf)
+    known: dict = {}
+    for i in counted:
+        judged = row_costs(X, partitions[i], weight, recorded.variance, edges, seed, piece=piece, known=known)
+        costs[i] = weight * judged
     return np.where(np.isnan(costs), np.inf, costs)
 
 
@@ -176,7 +170,7 @@ def candidates(recorded, n_clusters, weight, edges, random_state, *, least_gap=_
     list of int ndarray of shape (N,)
     """
     X = recorded.values
-    models = [KMeans(n_clusters, n_init=1, random_state=random_state).fit(X, sample_weight=weight) for _ in range(3)]
+    models = [fit_kmeans(X, n_clusters, weight, random_state, n_init=1) for _ in range(3)]
     balls = [model.labels_ for model in sorted(models, key=lambda model: model.inertia_)]
     ellipsoids = partial(_ellipsoids, recorded, weight)
     tied = ellipsoids(balls, tied=True)

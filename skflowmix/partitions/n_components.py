@@ -12,13 +12,11 @@ the highest
 
 says how many clusters there are; it is one where none has more than .2. The views look for borders among sparse rows,
 and find some in a plain: these two numbers are such that nearly nine of ten simulated hills and plains stay whole
-(docs/benchmarks.md).
+(docs/notes/number-of-clusters.md).
 
 The density is the mean of several Gaussian mixtures, each of another draw of the rows (Breiman, 1996, Bagging
 predictors, Machine Learning 24): a single one has valleys wherever two of its parts meet.
 """
-
-import warnings
 
 import numpy as np
 from scipy.special import logsumexp
@@ -61,9 +59,7 @@ def choose_n_components(X, weight, random_state, *, min_tried=20):
         For each number of clusters that was tried the score of its best partition; .2 for one cluster.
     """
     rows, weight = sample_rows(weight, _MAX_ROWS, random_state)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # starts that do not converge, or overflow, are judged like the others
-        best, scores = _search(X[rows], weight, random_state, min_tried)
+    best, scores = _search(X[rows], weight, random_state, min_tried)
     n_components = int(best.max()) + 1
     return one_hot(carry(best, followers(X, rows)), n_components), n_components, scores
 

@@ -3,10 +3,9 @@
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import eigsh
-from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
 
-from .seeds import one_hot
+from .seeds import fit_kmeans, one_hot
 
 _N_NEIGHBORS = 10
 _SCALE_NEIGHBOR = 7
@@ -46,7 +45,7 @@ def cut(X, n_components, random_state):
 
 
 def _clusters(embedding, random_state):
-    return KMeans(embedding.shape[1], n_init=10, random_state=random_state).fit(embedding).labels_
+    return fit_kmeans(embedding, embedding.shape[1], None, random_state, n_init=10).labels_
 
 
 def _affinities(X):

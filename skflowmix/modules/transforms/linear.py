@@ -148,8 +148,9 @@ class WhitenedAffine(Transform):
     def initialize(self, x, weight):
         """Set the maps from weighted moments; see `Transform.initialize`.
 
-        Each covariance takes in one pseudo-row of the pooled covariance, so that a component of few rows
-        starts with a scale that other components know. Where none has any, all rows are theirs.
+        Each covariance takes in D + 1 pseudo-rows of the pooled covariance (as the conjugate prior of Fraley and
+        Raftery, 2007, Journal of Classification 24, has D + 2), so that a component of few rows starts with a scale that
+        other components know, and is not drawn to a few outliers. Where none has any, all rows are theirs.
         """
         weight = weight.double()
         if not weight.any():
@@ -157,7 +158,8 @@ class WhitenedAffine(Transform):
         mean, covariance = weighted_moments(x, weight)
         n_rows = weight.sum(1)[:, None, None]
         pooled = (n_rows * covariance).sum(0) / n_rows.sum()
-        self.set_gaussian(mean.squeeze(1), (n_rows * covariance + pooled) / (n_rows + 1))
+        n_pseudo = x.shape[-1] + 1
+        self.set_gaussian(mean.squeeze(1), (n_rows * covariance + n_pseudo * pooled) / (n_rows + n_pseudo))
 
     @torch.no_grad()
     def set_gaussian(self, mean, covariance):
