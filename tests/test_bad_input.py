@@ -53,6 +53,8 @@ PARAMETERS = [
     ("n_components", -2, r"\[1, inf\)"),
     ("n_components", 2.5, r"\[1, inf\)"),
     ("n_components", "many", r"\[1, inf\).*'auto'"),
+    ("n_components", True, r"\[1, inf\).*'auto'"),
+    ("flow", [["nsf"], "nsf"], "name"),
     ("flow", "nothing", "affine.*realnvp|realnvp.*affine"),
     ("flow", "made", "affine.*realnvp|realnvp.*affine"),
     ("flow", 3, "affine.*realnvp|realnvp.*affine"),
@@ -249,7 +251,7 @@ class TestRows:
             make(estimator_class, device).sample()
 
     @every_estimator
-    @pytest.mark.parametrize("n_samples", [0, -1, 2.5, "3"])
+    @pytest.mark.parametrize("n_samples", [0, -1, 2.5, "3", True])
     def test_number_of_samples(self, estimator_class, n_samples, device, fitted):
         with pytest.raises((ValueError, TypeError), match="n_samples"):
             fitted(estimator_class, device).sample(n_samples)

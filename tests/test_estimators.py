@@ -211,6 +211,28 @@ class TestWarmStart:
         with pytest.raises(ValueError, match="warm_start=True"):
             estimator.fit(np.column_stack([X, X[:, 0]]))
 
+    @every_estimator
+    @pytest.mark.parametrize("change", [lambda X: X * 1e4 + 1e6, lambda X: X + 1e3, lambda X: X / 1e3], ids="abc")
+    def test_rows_of_another_unit_are_an_error(self, estimator_class, change, device):
+        X, y = moons()
+        estimator = make(estimator_class, device, warm_start=True).fit(X, y)
+        before = estimator.score_samples(X)
+        with pytest.raises(ValueError, match=r"warm_start=True.*feature 0 has another location or scale"):
+            estimator.fit(change(X), y)
+        np.testing.assert_array_equal(estimator.score_samples(X), before)
+
+    @every_estimator
+    def test_rows_that_drift_are_none(self, estimator_class, device):
+        X, y = moons()
+        estimator = make(estimator_class, device, warm_start=True).fit(X, y)
+        assert np.isfinite(estimator.fit(1.5 * X + 0.5, y).score_samples(X)).all()
+
+    def test_other_names_of_classes_are_an_error(self, device):
+        X, y = moons()
+        estimator = make(FlowMixtureClassifier, device, warm_start=True).fit(X, y)
+        with pytest.raises(ValueError, match=r"warm_start=True.*classes \[0, 1\]; y has \[5, 6\]"):
+            estimator.fit(X, y + 5)
+
 
 class TestRandomState:
     @every_estimator

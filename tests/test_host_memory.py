@@ -1,5 +1,6 @@
 """Many rows, in the host's memory or in a file: what is copied of them, and when."""
 
+import resource
 import tracemalloc
 
 import numpy as np
@@ -40,6 +41,37 @@ def test_rows_in_a_file_are_evaluated_without_a_copy_of_them(method, rows_in_a_f
     a_copy_in_double_precision = 8 * rows_in_a_file.size
     assert peak < a_copy_in_double_precision
     np.testing.assert_array_equal(result, getattr(model, method)(np.array(rows_in_a_file, dtype=np.float64)))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+def test_a_classifier_copies_no_rows_in_a_file(method, rows_in_a_file, device):
+    X = np.random.RandomState(1).normal(loc=3, size=(60, N_FEATURES))
+    model = FlowMixtureClassifier(2, flow="affine", max_iter=2, device=device).fit(X, X[:, 0] > 3)
+    tracemalloc.start()
+    try:
+        getattr(model, method)(rows_in_a_file)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * rows_in_a_file.size
+
+
+def peak_of_resident_memory():
+    """MiB, from the system: torch's memory is not traced by Python."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_million_rows_are_drawn_in_blocks(device):
+    """Beyond the result no more than 300 MiB; all at once they took gigabytes."""
+    model = FlowMixtureDensity(4, max_iter=2, device=device).fit(np.random.RandomState(0).normal(size=(300, 10)))
+    model.sample(10)
+    before = peak_of_resident_memory()
+    X, component = model.sample(1_000_000)
+    assert peak_of_resident_memory() - before < 300 + (X.nbytes + component.nbytes) / 2**20
+    assert np.isfinite(X).all()
+    assert (np.diff(component) >= 0).all()
 
 
 @pytest.mark.parametrize(("n_bytes", "home"), [(250, "cuda"), (251, "cpu")])

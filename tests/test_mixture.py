@@ -262,7 +262,7 @@ def test_initialize_gives_each_component_the_moments_of_its_rows(preset):
     covariances = [np.cov(part.T, ddof=0) for part in parts]
     pooled = np.mean(covariances, axis=0)
     expected = [
-        math.log(0.5) + stats.multivariate_normal(part.mean(0), (100 * cov + pooled) / 101).logpdf(x.numpy())
+        math.log(0.5) + stats.multivariate_normal(part.mean(0), (100 * cov + 3 * pooled) / 103).logpdf(x.numpy())
         for part, cov in zip(parts, covariances, strict=True)
     ]
     np.testing.assert_allclose(mixture.log_joint(x).detach(), np.stack(expected, 1), rtol=1e-9)

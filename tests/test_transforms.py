@@ -338,7 +338,7 @@ def test_affine_initialize_whitens(matrix, n_features, log_scale, seed):
 
 
 @pytest.mark.parametrize("matrix", [TriangularMatrix, FullMatrix])
-def test_affine_initialize_adds_a_pooled_row_and_the_floor_to_each_component(matrix):
+def test_affine_initialize_adds_pooled_rows_and_the_floor_to_each_component(matrix):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn((3, 30, 2), generator=generator, dtype=torch.float64) * torch.tensor([[[1.0]], [[5.0]], [[9.0]]])
     weight = torch.rand((3, 30), generator=generator, dtype=torch.float64)
@@ -347,7 +347,7 @@ def test_affine_initialize_adds_a_pooled_row_and_the_floor_to_each_component(mat
     mean, cov = covariance(x, weight)
     n_rows = weight.sum(1).numpy()[:, None, None]
     pooled = (n_rows * cov).sum(0) / n_rows.sum()
-    expected = (n_rows * cov + pooled) / (n_rows + 1) + 0.1 * np.eye(2)
+    expected = (n_rows * cov + 3 * pooled) / (n_rows + 3) + 0.1 * np.eye(2)
     whitening = transform.whitening.numpy()
     np.testing.assert_allclose(whitening @ expected @ whitening.swapaxes(1, 2), np.stack([np.eye(2)] * 3), atol=1e-12)
     np.testing.assert_allclose(transform.location[:, 0], mean, rtol=1e-12)

@@ -149,8 +149,8 @@ class WhitenedAffine(Transform):
         """Set the maps from weighted moments; see `Transform.initialize`.
 
         Each covariance takes in D + 1 pseudo-rows of the pooled covariance (as the conjugate prior of Fraley and
-        Raftery, 2007, Journal of Classification 24, has D + 2), so that a component of few rows starts with a scale that
-        other components know, and is not drawn to a few outliers. Where none has any, all rows are theirs.
+        Raftery, 2007, Journal of Classification 24, has D + 2), so that a component of few rows starts with a scale
+        that other components know, and is not drawn to a few outliers. Where none has any, all rows are theirs.
         """
         weight = weight.double()
         if not weight.any():
