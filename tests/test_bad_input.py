@@ -53,7 +53,7 @@ PARAMETERS = [
     ("n_components", -2, r"\[1, inf\)"),
     ("n_components", 2.5, r"\[1, inf\)"),
     ("n_components", "many", r"\[1, inf\).*'auto'"),
-    ("n_components", True, r"\[1, inf\).*'auto'"),
+    ("n_components", True, "must be a number"),
     ("flow", [["nsf"], "nsf"], "name"),
     ("flow", "nothing", "affine.*realnvp|realnvp.*affine"),
     ("flow", "made", "affine.*realnvp|realnvp.*affine"),

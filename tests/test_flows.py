@@ -102,7 +102,8 @@ def test_starts_at_the_gaussian_of_the_datas_moments(preset, n_features, reg_cov
     pooled = np.average(cov, axis=0, weights=n_rows)
     for i in range(2):
         n = n_rows[i].item()
-        expected_cov = (n * cov[i] + pooled) / (n + 1) + reg_covar * np.eye(n_features)
+        n_pseudo = n_features + 1
+        expected_cov = (n * cov[i] + n_pseudo * pooled) / (n + n_pseudo) + reg_covar * np.eye(n_features)
         expected = MultivariateNormal(torch.as_tensor(mean[i]), torch.as_tensor(expected_cov))
         torch.testing.assert_close(flow_log_prob(flow, x)[i], expected.log_prob(x[i]), rtol=1e-9, atol=1e-9)
 

@@ -83,8 +83,10 @@ def test_recovers_the_scales_of_known_clusters(name, blobs):
     pooled = np.average(own, axis=0, weights=SIZES)
     for k, size in enumerate(SIZES):
         np.testing.assert_allclose(location[match[k]], X[labels == k].mean(0), atol=1e-6)
-        np.testing.assert_allclose(covariance[match[k]], (size * own[k] + pooled) / (size + 1), rtol=1e-4, atol=1e-5)
-        root = np.linalg.inv(np.linalg.cholesky(COVARIANCES[k] + pooled / size))
+        np.testing.assert_allclose(
+            covariance[match[k]], (size * own[k] + 3 * pooled) / (size + 3), rtol=1e-4, atol=1e-5
+        )
+        root = np.linalg.inv(np.linalg.cholesky(COVARIANCES[k] + 3 * pooled / size))
         np.testing.assert_allclose(root @ covariance[match[k]] @ root.T, np.eye(2), atol=5 * np.sqrt(2 / size))
     weights = mixture.log_weights()[0].exp().detach().numpy()
     np.testing.assert_allclose(weights[match], np.array(SIZES) / sum(SIZES), rtol=1e-6)

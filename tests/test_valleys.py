@@ -64,3 +64,10 @@ class TestBorderDepths:
 
     def test_the_shallowest_of_several_borders_counts(self):
         assert self.depth([0, 0, 0, 1, 1, 1, 1, 2, 2, 2], [1, 1, 9, 1, 1, 1, 1, 1, 1]) == [1, 0.5, 0.5]
+
+
+def test_a_single_row_has_no_neighbours():
+    edges, sparsity = neighbor_edges(np.zeros((1, 3)))
+    assert edges.shape == (0, 2)
+    assert sparsity.shape == (0,)
+    assert valleys(np.zeros(1, dtype=int), edges, sparsity) == {}

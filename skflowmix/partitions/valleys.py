@@ -17,10 +17,12 @@ def neighbor_edges(X, n_neighbors=N_NEIGHBORS):
     Returns
     -------
     edges : int ndarray of shape (E, 2)
-        Each row with each of its nearest rows.
+        Each row with each of its nearest rows; none for a single row.
     sparsity : ndarray of shape (E,)
         The greater of the two rows' distances to their last neighbour.
     """
+    if len(X) < 2:
+        return np.empty((0, 2), dtype=int), np.empty(0)
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(X) - 1)).fit(X)
     distances, neighbors = search.kneighbors()
     edges = np.column_stack([np.repeat(np.arange(len(X)), neighbors.shape[1]), neighbors.ravel()])
