@@ -284,6 +284,7 @@ def test_pieces_of_the_graph():
     labels = np.repeat([0, 1], [80, 21])
     np.testing.assert_array_equal(np.flatnonzero(row_apart(labels, np.ones(101), piece)), np.arange(60, 80))
     assert not row_apart(np.repeat([0, 1], [60, 41]), np.ones(101), piece).any()
+    assert not row_apart(labels, np.ones(101), pieces(X, np.zeros(101, dtype=bool), 2)).any(), "background alone"
 
 
 def test_a_sparse_cluster_does_not_fall_into_more_pieces_than_there_are_clusters():

@@ -64,6 +64,10 @@ class TestMap:
     def test_constant_column_is_nought(self, column):
         assert (scaled(column[:, None]) == 0).all()
 
+    def test_what_hardly_any_weight_deviates_is_not_infinitely_far(self):
+        X = draw(3, 2)
+        assert np.abs(scaled(X, np.array([1e-10, 1e-10, 1e13]))).max() < 1e5
+
     @pytest.mark.parametrize("other", [1 + 1e-15, 0.0, 1e-165, 1e200])
     def test_two_values_have_unit_variance(self, other):
         column = np.where(np.arange(40) % 4 == 0, other, 1.0)

@@ -2,7 +2,7 @@ r"""The units of the features: a monotone map of each, under which most rows hav
 
 A few rows far away say nothing about the scale of the others, but they rule means and variances. With the weighted
 median m of a feature and the deviation q that a fifth of the rows that deviate at all exceed, rows farther than 10 q
-from m are outlying. Mean and standard deviation are those of the others, and beyond 10 q the map goes on as a
+from m are outlying. Mean and standard deviation count them as if they were at 10 q, beyond which the map goes on as a
 logarithm, so that no number is too far away to be learned from:
 
 .. math:: d = (x - m) / 10 q, \qquad g(d) = d \text{ for } |d| \le 1, \text{ else }
@@ -23,6 +23,9 @@ import numpy as np
 _OUTLYING_SHARE = 0.2
 _FAR = 10.0
 _BEND = 0.02
+_LEAST_SCALE = (
+    1e-4  # That of one row in a million; what deviates by less weight would be too far away for a covariance.
+)
 _LARGEST = np.finfo(float).max
 _FARTHEST = _LARGEST / 1000
 _SMALLEST = np.finfo(float).tiny
@@ -37,7 +40,7 @@ class FeatureScaler:
     center, limit : ndarray of shape (D,)
         Median m, and 10 q, in the units of X.
     mean, scale : ndarray of shape (D,)
-        Of g(d) over the rows that are not outlying.
+        Of d, outlying ones cut to -1 or 1.
     """
 
     center: np.ndarray
@@ -123,7 +126,7 @@ def _map_of(column, weight, index):
         )
     deviation, weight = np.clip((column - center) / limit, -1, 1), weight / weight.sum()
     mean = weight @ deviation
-    return center, limit, mean, np.sqrt(weight @ (deviation - mean) ** 2)
+    return center, limit, mean, max(np.sqrt(weight @ (deviation - mean) ** 2), _LEAST_SCALE)
 
 
 def _weighted_quantile(values, weight, share):

@@ -151,7 +151,7 @@ def pieces(X, of_clusters, n_clusters):
 
 def row_apart(labels, weight, piece):
     """Which rows are outside the piece that holds most of their cluster: 0 or 1 each, ndarray of shape (N,)."""
-    held = np.zeros((labels.max() + 1, piece.max() + 2))
+    held = np.zeros((labels.max() + 1, max(piece.max(), 0) + 2))  # the last column is background's
     np.add.at(held, (labels, piece), weight)
     main = held[:, :-1].argmax(1)
     return ((piece != main[labels]) & (piece >= 0)).astype(float)

@@ -18,6 +18,7 @@ from .compose import Compose
 from .orthogonal import Permutation, product_of_reflections
 
 _ROWS_AT_ONCE = 2**14
+_ROUNDED_TIMES = 10
 
 
 def weighted_moments(x, weight):
@@ -169,9 +170,11 @@ class WhitenedAffine(Transform):
         ----------
         mean : Tensor of shape (C, D)
         covariance : Tensor of shape (C, D, D)
-            Positive semi-definite; `reg_covar` is added to its diagonal.
+            Positive semi-definite; `reg_covar` is added to its diagonal, or as much as rounding may have taken away.
         """
-        ridge = self.reg_covar * torch.eye(mean.shape[1], dtype=mean.dtype, device=mean.device)
+        largest = covariance.diagonal(dim1=1, dim2=2).amax(1)
+        rounding = _ROUNDED_TIMES * mean.shape[1] * torch.finfo(covariance.dtype).eps * largest
+        ridge = torch.eye(mean.shape[1]).to(covariance) * rounding.clamp(min=self.reg_covar)[:, None, None]
         cholesky = torch.linalg.cholesky(covariance + ridge)
         self.location.copy_(mean[:, None])
         self.whitening.copy_(solve_triangular(cholesky, torch.eye(mean.shape[1]).to(mean), upper=False))
