@@ -85,9 +85,9 @@ PARAMETERS = [
     ("max_iter", 0, r"\[1, inf\)"),
     ("batch_size", 0, r"\[1, inf\).*auto"),
     ("batch_size", "all", r"\[1, inf\).*auto"),
-    ("learning_rate_init", 0, r"\(0.0, 100.0\]"),
-    ("learning_rate_init", -1e-3, r"\(0.0, 100.0\]"),
-    ("learning_rate_init", 1e6, r"\(0.0, 100.0\]"),
+    ("learning_rate_init", 0, r"\(0.0, 1.0\]"),
+    ("learning_rate_init", -1e-3, r"\(0.0, 1.0\]"),
+    ("learning_rate_init", 10, r"\(0.0, 1.0\]"),
     ("alpha", -1, r"\[0.0, 1000000.0\]"),
     ("alpha", 1e308, r"\[0.0, 1000000.0\]"),
     ("unlabelled_weight", 1e308, r"\[0.0, 1000000.0\]"),
@@ -441,7 +441,7 @@ class TestHardData:
         weight = np.logspace(-12, 12, 40)
         assert_sane(make(estimator_class, device).fit(X, alternate(40), sample_weight=weight), X)
 
-    @pytest.mark.parametrize("step_size", [10, 100])
+    @pytest.mark.parametrize("step_size", [0.3, 1])
     def test_huge_step_size_ends_in_a_finite_state(self, step_size, device):
         X = normal()
         model = make(FlowMixtureDensity, device, learning_rate_init=step_size, max_iter=20).fit(X)

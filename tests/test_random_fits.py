@@ -34,7 +34,7 @@ def parameters_of_fits(draw):
         "consistency_weight": sometimes(0.0, 1.0, 1e6),
         "max_iter": st.integers(1, 4),
         "batch_size": sometimes("auto", 1, 7),
-        "learning_rate_init": sometimes(5e-3, 1e-9, 1.0, 100.0),
+        "learning_rate_init": sometimes(5e-3, 1e-9, 0.1, 1.0),
         "alpha": sometimes(0.0, 1.0, 1e6),
         "validation_fraction": sometimes(0.1, 0.01, 0.99),
         "n_iter_no_change": sometimes(10, 1),

@@ -37,7 +37,7 @@ PARAMETER_CONSTRAINTS = {
     "consistency_weight": [Interval(Real, 0, _LARGEST, closed="both")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
     "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-    "learning_rate_init": [Interval(Real, 0, 100, closed="right")],
+    "learning_rate_init": [Interval(Real, 0, 1, closed="right")],
     "alpha": [Interval(Real, 0, _LARGEST, closed="both")],
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],

@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from ..threads import one_thread
 from .background import background
-from .evidence import mutual_neighbors, pieces, row_costs, within_covariance
+from .evidence import mutual_neighbors, pieces, row_costs
 from .gaussian import REG_COVAR, fit_gaussians
 from .reachability import reachability_cut, spanning_tree
 from .rounding import Rounded
@@ -92,10 +92,8 @@ def choose_partition(recorded, partitions, weight, random_state, *, borders=True
 def partition_costs(recorded, partitions, weight, random_state, *, borders=True):
     """What each row adds to the cost of each partition, infinite of those that have fewer clusters than others.
 
-    A cluster that has no more rows than there are features fills no volume, as two stray rows would not in a plane, and
-    one of mostly background is none; they count only where all are so. What is farther from the others than they are
-    from each other is a cluster all the same. What is background counts for no partition. Neighbours are those in
-    coordinates in which the average cluster is round.
+    One of mostly background is no cluster, unless it is farther from the others than they are from each other. What is
+    background counts for no partition. Neighbours are those in coordinates in which the average cluster is round.
 
     Parameters
     ----------
@@ -133,17 +131,15 @@ def partition_costs(recorded, partitions, weight, random_state, *, borders=True)
 
 
 def _n_found(labels, of_clusters, X):
-    """The number of clusters with more rows than features, most of them not background, and of those far away."""
-    size = np.bincount(labels)
-    large = size > X.shape[1]
-    if not large.any():
+    """The number of clusters that are not mostly background, or are farther away than these are from each other."""
+    is_cluster = 2 * np.bincount(labels, of_clusters) > np.bincount(labels)
+    if not is_cluster.any():
         return 0
-    others = X[large[labels]]
-    lowest, highest = others.min(0), others.max(0)
+    rows = X[is_cluster[labels]]
+    lowest, highest = rows.min(0), rows.max(0)
     distance = np.linalg.norm(X - X.clip(lowest, highest), axis=1)
-    is_near = distance <= np.linalg.norm(highest - lowest)
-    n_near = np.bincount(labels, is_near)
-    return np.where(large, 2 * np.bincount(labels, of_clusters) > size, n_near == 0).sum()
+    n_near = np.bincount(labels, distance <= np.linalg.norm(highest - lowest))
+    return (is_cluster | (n_near == 0)).sum()
 
 
 def candidates(recorded, n_clusters, weight, edges, random_state, *, least_gap=_CLEAR_GAP):
@@ -215,5 +211,12 @@ def _most_likely(X, fits):
 
 def _whitening(recorded, weight, partitions):
     """Linear map to coordinates in which the average cluster of all partitions is round."""
-    within = np.mean([within_covariance(recorded.values, weight, labels) for labels in partitions], axis=0)
+    within = np.mean([_within(recorded.values, weight, labels) for labels in partitions], axis=0)
     return np.linalg.cholesky(np.linalg.inv(within + np.diag(1e-3 + recorded.variance)))
+
+
+def _within(X, weight, labels):
+    """The pooled covariance of the clusters, (D, D)."""
+    resp = one_hot(labels, labels.max() + 1) * weight[:, None]
+    centred = X - (resp / resp.sum(1, keepdims=True)) @ (resp.T @ X / resp.sum(0)[:, None])
+    return (weight[:, None] * centred).T @ centred / weight.sum()

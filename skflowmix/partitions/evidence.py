@@ -29,7 +29,7 @@ from scipy.special import logsumexp
 from sklearn.neighbors import NearestNeighbors
 
 from .gaussian import fit_gaussians
-from .seeds import kmeans, one_hot
+from .seeds import kmeans
 
 REG_COVAR = 1e-3
 _MAX_PARTS = 8
@@ -40,8 +40,6 @@ _FIRST_UNIFORM = 0.05
 
 def row_costs(X, labels, weight, rounding, edges, random_state, *, piece=None, known=None):
     """What each row adds to the Bayesian information criterion, per feature, and to the prices of borders and pieces.
-
-    A cluster with no more rows than features fills no volume: its rows spread as the average cluster's do.
 
     Parameters
     ----------
@@ -72,12 +70,11 @@ def row_costs(X, labels, weight, rounding, edges, random_state, *, piece=None, k
     log_joint, n_parameters = np.empty((n, n_clusters)), n_clusters - 1
     for k in range(n_clusters):
         own = labels == k
-        cluster, is_large = own.tobytes(), own.sum() > d
-        if is_large and cluster not in known:
+        cluster = own.tobytes()
+        if cluster not in known:
             fit, n_own = describe(X[own], weight[own], rounding, random_state)
             known[cluster] = fit.log_prob(X), n_own
-        of_average = None if is_large else (_like_the_average(X, own, labels, weight, rounding), 2 * d)
-        log_prob, n_own = of_average or known[cluster]
+        log_prob, n_own = known[cluster]
         log_joint[:, k] = log_prob + np.log(weight[own].sum() / n)
         n_parameters += n_own
     log_prob = logsumexp(log_joint, axis=1)
@@ -89,24 +86,10 @@ def row_costs(X, labels, weight, rounding, edges, random_state, *, piece=None, k
     return prices if piece is None else prices + _as_angle(row_apart(labels, weight, piece), weight)
 
 
-def _like_the_average(X, own, labels, weight, rounding):
-    """Log-density (N,) of a Gaussian at the mean of some rows, with the variances of the average cluster."""
-    mean = np.average(X[own], axis=0, weights=weight[own])
-    variance = np.diag(within_covariance(X, weight, labels)) + REG_COVAR + rounding
-    return -0.5 * ((X - mean) ** 2 / variance + np.log(2 * np.pi * variance)).sum(1)
-
-
 def _as_angle(parts, weight):
     """Parts of a share, (N,), as parts of its angle."""
     share = np.average(parts, weights=weight)
     return parts * (np.arcsin(np.sqrt(min(share, 1.0))) / share) if share > 0 else np.zeros(len(parts))
-
-
-def within_covariance(X, weight, labels):
-    """The pooled covariance of the clusters, (D, D)."""
-    resp = one_hot(labels, labels.max() + 1) * weight[:, None]
-    centred = X - (resp / resp.sum(1, keepdims=True)) @ (resp.T @ X / resp.sum(0)[:, None])
-    return (weight[:, None] * centred).T @ centred / weight.sum()
 
 
 def mutual_neighbors(X, n_neighbors=_N_NEIGHBORS):

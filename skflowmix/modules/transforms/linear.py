@@ -19,6 +19,7 @@ from .orthogonal import Permutation, product_of_reflections
 
 _ROWS_AT_ONCE = 2**14
 _ROUNDED_TIMES = 10
+_MOST_LOG_DIAGONAL = 50.0  # Beyond, a step that was far too long would leave a matrix that is singular.
 
 
 def weighted_moments(x, weight):
@@ -60,6 +61,10 @@ def _strict_lower(entries, n_features):
     return matrix.index_copy(1, places, entries).unflatten(1, (n_features, n_features))
 
 
+def _bounded(log_diagonal):
+    return log_diagonal.clamp(-_MOST_LOG_DIAGONAL, _MOST_LOG_DIAGONAL)
+
+
 class TriangularMatrix(nn.Module):
     """Learned lower triangular matrices with a positive diagonal; they start at the identity.
 
@@ -78,8 +83,14 @@ class TriangularMatrix(nn.Module):
 
     def forward(self):
         """The matrices, (C, D, D), and the logarithms of their absolute determinants, (C, 1)."""
-        matrix = _strict_lower(self.lower, self.log_diagonal.shape[1]) + torch.diag_embed(self.log_diagonal.exp())
-        return matrix, self.log_diagonal.sum(1, keepdim=True)
+        log_diagonal = _bounded(self.log_diagonal)
+        matrix = _strict_lower(self.lower, log_diagonal.shape[1]) + torch.diag_embed(log_diagonal.exp())
+        return matrix, log_diagonal.sum(1, keepdim=True)
+
+    @staticmethod
+    def solve(matrix, columns):
+        """What the matrices (C, D, D) map to some columns (C, D, N)."""
+        return solve_triangular(matrix, columns, upper=False)
 
     def reset(self):
         """Go back to the identity."""
@@ -96,6 +107,8 @@ class FullMatrix(nn.Module):
 
     def forward(self):
         return self.matrix, torch.linalg.slogdet(self.matrix).logabsdet[:, None]
+
+    solve = staticmethod(torch.linalg.solve)
 
     def reset(self):
         self.matrix.copy_(torch.eye(self.matrix.shape[1]))
@@ -141,7 +154,7 @@ class WhitenedAffine(Transform):
 
     def inverse(self, z, context=None):
         matrix, log_det = self.learned()
-        whitened = torch.linalg.solve(matrix, (z - self.shift).mT)
+        whitened = self.learned.solve(matrix, (z - self.shift).mT)
         x = solve_triangular(self.whitening, whitened, upper=False).mT + self.location
         return x, -(log_det + self._log_det_whitening()).expand(z.shape[:-1])
 
@@ -206,19 +219,19 @@ class LULinear(Transform):
     def _factors(self):
         n_features = self.log_diagonal.shape[1]
         eye = torch.eye(n_features, dtype=self.lower.dtype, device=self.lower.device)
-        upper = _strict_lower(self.upper, n_features).mT + torch.diag_embed(self.log_diagonal.exp())
+        upper = _strict_lower(self.upper, n_features).mT + torch.diag_embed(_bounded(self.log_diagonal).exp())
         return _strict_lower(self.lower, n_features) + eye, upper
 
     def forward(self, x, context=None):
         lower, upper = self._factors()
         z = torch.baddbmm(self.shift.mT, lower @ upper, x.mT).mT
-        return z, self.log_diagonal.sum(1, keepdim=True).expand(z.shape[:-1])
+        return z, _bounded(self.log_diagonal).sum(1, keepdim=True).expand(z.shape[:-1])
 
     def inverse(self, z, context=None):
         lower, upper = self._factors()
         half = solve_triangular(lower, (z - self.shift).mT, upper=False, unitriangular=True)
         x = solve_triangular(upper, half, upper=True).mT
-        return x, -self.log_diagonal.sum(1, keepdim=True).expand(z.shape[:-1])
+        return x, -_bounded(self.log_diagonal).sum(1, keepdim=True).expand(z.shape[:-1])
 
 
 class PLULinear(Transform):
@@ -271,15 +284,17 @@ class QRLinear(Transform):
         self.shift = nn.Parameter(torch.zeros(n_components, 1, n_features))
 
     def _factors(self):
-        upper = _strict_lower(self.upper, self.log_diagonal.shape[1]).mT + torch.diag_embed(self.log_diagonal.exp())
+        upper = _strict_lower(self.upper, self.log_diagonal.shape[1]).mT + torch.diag_embed(
+            _bounded(self.log_diagonal).exp()
+        )
         return product_of_reflections(self.vectors), upper
 
     def forward(self, x, context=None):
         rotation, upper = self._factors()
         z = torch.baddbmm(self.shift.mT, rotation @ upper, x.mT).mT
-        return z, self.log_diagonal.sum(1, keepdim=True).expand(z.shape[:-1])
+        return z, _bounded(self.log_diagonal).sum(1, keepdim=True).expand(z.shape[:-1])
 
     def inverse(self, z, context=None):
         rotation, upper = self._factors()
         x = solve_triangular(upper, rotation.mT @ (z - self.shift).mT, upper=True).mT
-        return x, -self.log_diagonal.sum(1, keepdim=True).expand(z.shape[:-1])
+        return x, -_bounded(self.log_diagonal).sum(1, keepdim=True).expand(z.shape[:-1])
