@@ -93,7 +93,8 @@ def partition_costs(recorded, partitions, weight, random_state, *, borders=True)
     """What each row adds to the cost of each partition, infinite of those that have fewer clusters than others.
 
     One of mostly background is no cluster, unless it is farther from the others than they are from each other. What is
-    background counts for no partition. Neighbours are those in coordinates in which the average cluster is round.
+    background counts for no partition. Neighbours are those in coordinates in which the average cluster is round. For a
+    density a cluster with no more rows than features is none, since it fills no volume.
 
     Parameters
     ----------
@@ -115,7 +116,8 @@ def partition_costs(recorded, partitions, weight, random_state, *, borders=True)
     if borders:
         most_clusters = max(labels.max() for labels in partitions) + 1
         of_clusters -= background(recorded, weight, most_clusters, np.random.RandomState(seed))
-    n_clusters = [(_n_found(labels, of_clusters, X), labels.max() + 1) for labels in partitions]
+    found = partial(_n_clusters_found, of_clusters, X) if borders else partial(_n_filling_volume, X.shape[1])
+    n_clusters = [(found(labels), labels.max() + 1) for labels in partitions]
     counted = [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]
     weight, edges, piece = weight * np.maximum(of_clusters, _LEAST_SHARE), None, None
     weight = weight / weight.mean()
@@ -130,7 +132,12 @@ def partition_costs(recorded, partitions, weight, random_state, *, borders=True)
     return np.where(np.isnan(costs), np.inf, costs)
 
 
-def _n_found(labels, of_clusters, X):
+def _n_filling_volume(n_features, labels):
+    """The number of clusters with more rows than features."""
+    return (np.bincount(labels) > n_features).sum()
+
+
+def _n_clusters_found(of_clusters, X, labels):
     """The number of clusters that are not mostly background, or are farther away than these are from each other."""
     is_cluster = 2 * np.bincount(labels, of_clusters) > np.bincount(labels)
     if not is_cluster.any():
