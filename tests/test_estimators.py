@@ -653,7 +653,7 @@ class TestTraining:
 
     def test_fit_ends_in_its_best_state(self, device):
         X, _ = moons(150)
-        estimator = make(FlowMixtureDensity, device, learning_rate_init=2.5, n_iter_no_change=100, max_iter=12).fit(X)
+        estimator = make(FlowMixtureDensity, device, learning_rate_init=1.0, n_iter_no_change=100, max_iter=12).fit(X)
         best, last = estimator.lower_bound_, estimator.lower_bounds_[-1]
         assert last < best - 1e-3
         estimator.set_params(warm_start=True, learning_rate_init=1e-9, max_iter=1).fit(X)
