@@ -66,9 +66,7 @@ def evaluate_in_chunks(function, X, mixture):
     -------
     ndarray of shape (N, ...)
     """
-    size = rows_at_once(mixture)
-
-    results = None
+    size, results = rows_at_once(mixture), None
     with undisturbed(), one_torch_thread(), torch.no_grad():
         for start in range(0, len(X), size):
             result = function(X[start : start + size]).cpu().numpy()

@@ -57,6 +57,6 @@ def one_torch_thread():
 
 @contextmanager
 def one_thread():
-    """Keep torch's operations and scikit-learn's loops from being divided; also a decorator. It takes milliseconds."""
+    """Keep torch's operations and scikit-learn's loops from being divided; it takes milliseconds."""
     with one_torch_thread(), threadpool_limits(limits=1, user_api="openmp"):
         yield

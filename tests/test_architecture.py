@@ -103,6 +103,13 @@ def test_only_the_outer_layers_import_scikit_learn(path):
 
 
 @each_file
+def test_filters_of_warnings_are_nobodys_to_set(path):
+    """They are one list for all threads, so that fits that overlap would leave it changed for good."""
+    named = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    assert not named & {"catch_warnings", "simplefilter", "filterwarnings", "resetwarnings"}
+
+
+@each_file
 def test_file_is_read_in_one_sitting(path):
     assert len(path.read_text().splitlines()) <= MAX_LINES
 

@@ -1,6 +1,5 @@
 """What is global to a program, torch, numpy or warnings, neither decides a fit nor is changed by one."""
 
-import sys
 import threading
 import warnings
 from contextlib import contextmanager
@@ -141,20 +140,6 @@ def test_filters_of_warnings_are_left_as_found_by_fits_that_overlap(device):
     assert {action for action, *_ in after - before} <= {"error"}
     assert before <= after
     assert torch.get_num_threads() == n_threads
-
-
-@quiet
-def test_nothing_sets_filters_of_warnings(device, monkeypatch):
-    def refuse(*args, **kwargs):
-        caller = sys._getframe(1).f_globals["__name__"]
-        assert not caller.startswith("skflowmix"), f"{caller} sets the filters of warnings"
-        return original(*args, **kwargs)
-
-    original = warnings.simplefilter
-    monkeypatch.setattr(warnings, "simplefilter", refuse)
-    far = np.vstack([X, [[1e9, -1e9]], np.full((2, 2), 7.0)])
-    for n_components in (3, "auto"):
-        FlowMixtureClustering(n_components, device=device, **FAST).fit(far)
 
 
 @every_estimator

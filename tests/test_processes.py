@@ -10,7 +10,7 @@ from skflowmix import FlowMixtureClassifier, FlowMixtureClustering
 
 X, Y = make_moons(400, noise=0.07, random_state=0)
 FAST = {"n_layers": 1, "hidden_layer_sizes": (4,), "max_iter": 3, "random_state": 0, "device": "cpu"}
-PATIENCE = 120  # seconds: a child that hangs is an error, not a wait
+PATIENCE = 900  # seconds: a child that hangs is an error, not a wait
 METHODS = [name for name in ("fork", "spawn", "forkserver") if name in multiprocessing.get_all_start_methods()]
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The fit still improved:sklearn.exceptions.ConvergenceWarning"),

@@ -256,14 +256,14 @@ class FlowMixtureEstimator(BaseEstimator):
         return fitted, *fitted.sample(n_samples, random_state.randint(np.iinfo(np.int32).max))
 
     @property
-    def _criterion(self):
+    def bic(self):
         raise AttributeError(
             "Flows have no bic, aic or icl: weights of networks that stop early are no count of parameters. For the "
             "number of clusters set n_components='auto'; a number for the density is compared by cross_val_score or "
             "GridSearchCV, whose default is the log-density of rows left out."
         )
 
-    bic = aic = icl = _criterion
+    aic = icl = bic
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the estimator to a file; like every pickle, load it only from where you trust."""

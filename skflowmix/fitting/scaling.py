@@ -23,9 +23,7 @@ import numpy as np
 _OUTLYING_SHARE = 0.2
 _FAR = 10.0
 _BEND = 0.02
-_LEAST_SCALE = (
-    1e-4  # That of one row in a million; what deviates by less weight would be too far away for a covariance.
-)
+_LEAST_SCALE = 1e-4  # That of one row in a million; what deviates by less would be too far away for a covariance.
 _LARGEST = np.finfo(float).max
 _FARTHEST = _LARGEST / 1000
 _SMALLEST = np.finfo(float).tiny

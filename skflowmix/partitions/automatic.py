@@ -12,7 +12,6 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
-from ..threads import one_thread
 from .background import background
 from .evidence import mutual_neighbors, pieces, row_costs
 from .gaussian import REG_COVAR, fit_gaussians
@@ -75,7 +74,6 @@ def reduce_features(X, random_state):
     return recorded.projected(pca.components_.T)
 
 
-@one_thread()
 def _best_partition(recorded, n_clusters, weight, random_state, borders):
     if len(recorded) <= n_clusters + 1:
         return np.minimum(np.arange(len(recorded)), n_clusters - 1)
@@ -88,7 +86,6 @@ def choose_partition(recorded, partitions, weight, random_state, *, borders=True
     return int(np.argmin(partition_costs(recorded, partitions, weight, random_state, borders=borders).mean(1)))
 
 
-@one_thread()
 def partition_costs(recorded, partitions, weight, random_state, *, borders=True):
     """What each row adds to the cost of each partition, infinite of those that have fewer clusters than others.
 

@@ -92,15 +92,26 @@ def _as_angle(parts, weight):
     return parts * (np.arcsin(np.sqrt(min(share, 1.0))) / share) if share > 0 else np.zeros(len(parts))
 
 
-def mutual_neighbors(X, n_neighbors=_N_NEIGHBORS):
-    """Pairs of rows that are both among the other's nearest: int ndarray of shape (E, 2), each pair twice.
+def mutual_neighbors(X):
+    """Pairs of rows that are both among the other's ten nearest: int ndarray of shape (E, 2), each pair twice.
 
     The nearest rows of a wide cluster can be those of a dense one within it, above all where there are many features;
     those of the dense one are its own.
     """
+    return np.column_stack(_mutual(nearest_rows(X, _N_NEIGHBORS)).nonzero())
+
+
+def nearest_rows(X, n_neighbors):
+    """Each row's nearest other rows, the nearest first, int ndarray of shape (N, n_neighbors); of few rows all."""
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(X) - 1)).fit(X)
-    graph = search.kneighbors_graph()
-    return np.column_stack(graph.multiply(graph.T).nonzero())
+    return search.kneighbors(return_distance=False)
+
+
+def _mutual(nearest):
+    """The symmetric graph (N, N) of rows that name each other among those that are nearest, (N, k)."""
+    n, k = nearest.shape
+    graph = csr_array((np.ones(n * k), nearest.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
+    return graph.multiply(graph.T)
 
 
 def pieces(X, of_clusters, n_clusters):
@@ -122,13 +133,15 @@ def pieces(X, of_clusters, n_clusters):
     int ndarray of shape (N,)
         -1 for background.
     """
-    (n, d), piece = (of_clusters.sum(), X.shape[1]), np.full(len(X), -1)
-    for n_neighbors in _NEIGHBORS_OF_PIECES if n > 1 else ():
-        first, second = mutual_neighbors(X[of_clusters], n_neighbors).T
-        graph = csr_array((np.ones(len(first)), (first, second)), shape=(n, n))
-        piece[of_clusters] = connected_components(graph, directed=False)[1]
-        if (np.bincount(piece[of_clusters]) > d).sum() <= n_clusters:
+    piece = np.full(len(X), -1)
+    if of_clusters.sum() < 2:
+        return piece
+    nearest = nearest_rows(X[of_clusters], max(_NEIGHBORS_OF_PIECES))
+    for n_neighbors in _NEIGHBORS_OF_PIECES:
+        _, own = connected_components(_mutual(nearest[:, :n_neighbors]), directed=False)
+        if (np.bincount(own) > X.shape[1]).sum() <= n_clusters:
             break
+    piece[of_clusters] = own
     return piece
 
 

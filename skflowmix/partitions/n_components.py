@@ -21,7 +21,6 @@ predictors, Machine Learning 24): a single one has valleys wherever two of its p
 import numpy as np
 from scipy.special import logsumexp
 
-from ..threads import one_thread
 from .automatic import candidates, reduce_features
 from .evidence import describe
 from .narrows import narrows, neighbor_graph
@@ -37,7 +36,6 @@ _SHALLOW = 0.55
 _ONE_CLUSTER = 0.2
 
 
-@one_thread()
 def choose_n_components(X, weight, random_state, *, min_tried=20):
     """The number of clusters, and the partition that shows it.
 
