@@ -30,6 +30,7 @@ def resolve_device(device):
     try:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
+        torch.Generator(device=chosen)  # meta has none, since it holds no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"device={device!r} is not available; use 'auto' or one of {present}.") from error
     return chosen

@@ -119,7 +119,7 @@ class TestParameters:
             make(estimator_class, device, n_components=7).fit(normal(6))
 
     @every_estimator
-    @pytest.mark.parametrize("name", ["tpu", "cuda:99", "no such device", ""])
+    @pytest.mark.parametrize("name", ["tpu", "cuda:99", "no such device", "", "meta"])
     def test_error_names_the_devices_there_are(self, estimator_class, name):
         devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         with pytest.raises(ValueError, match=f"device='{name}'.*" + ".*".join(devices)):

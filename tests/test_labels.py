@@ -27,7 +27,15 @@ class TestWhichAreLearned:
             assert abs(scores.mean()) < 0.05
 
     @unsupervised
-    @pytest.mark.parametrize("y", [Y, X[:, 0], np.full(80, np.nan), Y.astype(str), np.arange(80)], ids=str)
+    @pytest.mark.parametrize(
+        "y",
+        [
+            *(Y, X[:, 0], np.full(80, np.nan), Y.astype(str), np.arange(80)),
+            pd.array([0, None] * 40, dtype="Int64"),
+            pd.Series(["a", None] * 40, dtype="string"),
+        ],
+        ids=["int", "continuous", "nan", "strings", "ids", "Int64", "string with NA"],
+    )
     def test_a_y_without_unlabelled_rows_is_for_evaluation(self, estimator_class, y, device):
         model = estimator_class(2, device=device, **FAST)
         expected = model.fit(X).score_samples(X)
@@ -52,8 +60,10 @@ class TestWhichAreLearned:
             (np.array(["a", "-1"] * 40), "dtype object"),
             (["a", -1] * 40, "dtype object"),
             (pd.Series(["a", None, -1, "b"] * 20, dtype=object), "missing values"),
+            (pd.array([None, 0, 1, -1] * 20, dtype="Int64"), "missing values"),
+            (np.array([np.ones(2), -1] * 40, dtype=object), "one label for each row"),
         ],
-        ids=["continuous", "strings", "list of strings", "missing"],
+        ids=["continuous", "strings", "list of strings", "missing", "NA first", "arrays"],
     )
     def test_partial_labels_that_are_none_are_an_error(self, estimator_class, y, message, device):
         with pytest.raises(ValueError, match=message):
@@ -133,3 +143,29 @@ class TestScore:
         model = FlowMixtureClassifier(1, device=device, **FAST).fit(X, Y)
         with pytest.raises(ValueError, match="y labels no row"):
             model.score(X, np.full(80, -1))
+
+    @pytest.mark.parametrize("dtype", [int, float, bool, object])
+    @pytest.mark.parametrize("scored_as", [int, float, object])
+    def test_the_dtype_of_the_labels_decides_nothing(self, dtype, scored_as, device):
+        model = FlowMixtureClassifier(1, device=device, **FAST).fit(X, Y.astype(dtype))
+        assert model.score(X, Y.astype(scored_as)) == np.mean(model.predict(X) == Y)
+
+    def test_cross_validation_of_partly_labelled_objects(self, device):
+        some = np.where(np.arange(80) % 3 == 0, -1, Y).astype(object)
+        scores = cross_val_score(FlowMixtureClassifier(1, device=device, **FAST), X, some, cv=2, error_score="raise")
+        assert np.isfinite(scores).all()
+
+    @pytest.mark.parametrize(
+        ("y", "message"),
+        [
+            (None, "requires y"),
+            (["0", -1] * 40, "dtype object"),
+            (np.array([0, None] * 40, dtype=object), "missing values"),
+            (pd.array([0, 1, None, -1] * 20, dtype="Int64"), "missing values"),
+        ],
+        ids=["none", "strings and -1", "None", "NA"],
+    )
+    def test_labels_that_fit_refuses_are_refused(self, y, message, device):
+        model = FlowMixtureClassifier(1, device=device, **FAST).fit(X, Y)
+        with pytest.raises(ValueError, match=message):
+            model.score(X, y)

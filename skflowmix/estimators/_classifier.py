@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 
 from ..fitting import CLASSIFICATION
 from ._base import FlowMixtureEstimator
@@ -289,5 +288,6 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         float
         """
         fitted, rows = self._look(X)
-        rows, classes, weight = check_scored(rows, y, sample_weight, fitted.classes)
-        return float(accuracy_score(classes, fitted.predict_class(rows), sample_weight=weight))
+        rows, labels, weight = check_scored(rows, y, sample_weight, fitted.classes)
+        right = [label == found for label, found in zip(labels, fitted.predict_class(rows).tolist(), strict=True)]
+        return float(np.average(right, weights=weight))

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d, validate_data
 
 from ..fitting import Table
-from ..fitting.labels import is_unlabelled
+from ..fitting.labels import is_unlabelled, read_labels
 
 _LIGHTEST, _HEAVIEST = 1e-15, 1e15
 
@@ -49,20 +49,23 @@ def is_learned(y, labels):
     if y is None or labels == "none":
         return False
     values = np.asarray(y, dtype=object).ravel()
-    return labels == "all" or any(is_unlabelled(value) or value == "-1" for value in values)
+    return labels == "all" or any(is_unlabelled(v) or (isinstance(v, str) and v == "-1") for v in values)
 
 
 def check_scored(X, y, sample_weight, classes):
-    """The rows that have a label to be compared with, their labels and weights.
+    """The rows that have a label to be compared with, a list of their labels, and their weights.
 
     Raises
     ------
     ValueError
         If y or the weights do not belong to X, or none of the rows counts.
     """
+    if y is None:
+        raise ValueError("score requires y, the true classes; it is None.")
     y, weight = column_or_1d(y, warn=True), check_weights(sample_weight, X)
     check_consistent_length(X, y)
-    known = np.array([not is_unlabelled(label) for label in y.tolist()]) | any(map(is_unlabelled, classes))
+    labels, minus_one_is_a_class = read_labels(y), any(map(is_unlabelled, classes.tolist()))
+    known = np.array([minus_one_is_a_class or not is_unlabelled(label) for label in labels])
     if not weight[known].any():
         raise ValueError("y labels no row of positive weight.")
-    return X[known], y[known], weight[known]
+    return X[known], [label for label, is_known in zip(labels, known, strict=True) if is_known], weight[known]

@@ -1,5 +1,6 @@
 """Class labels, of which -1 means unlabelled."""
 
+from collections.abc import Hashable
 from numbers import Number
 
 import numpy as np
@@ -12,6 +13,27 @@ UNLABELLED = -1
 def is_unlabelled(label):
     """Whether a label is the number -1."""
     return isinstance(label, Number) and bool(label == UNLABELLED)
+
+
+def read_labels(y):
+    """The labels of an ndarray as Python's own values, so that those of any dtype can be compared.
+
+    Raises
+    ------
+    ValueError
+        If some are missing, infinite or not one value, or if y is an array of strings in which "-1" can only be a -1
+        that numpy converted.
+    """
+    if y.dtype.kind in "US" and (y.astype(str) == str(UNLABELLED)).any():
+        raise ValueError("y holds strings and -1; pass an array of dtype object, so that -1 stays a number.")
+    labels = y.tolist()
+    if any(label is None or is_pandas_na(label) or is_scalar_nan(label) for label in labels):
+        raise ValueError("y contains NaN or other missing values; -1 marks a row without a label.")
+    if any(isinstance(label, float) and np.isinf(label) for label in labels):
+        raise ValueError("y contains infinity; it must hold class labels.")
+    if y.dtype.kind == "V" or not all(isinstance(label, Hashable) for label in labels):
+        raise ValueError("y must hold one label for each row; got arrays or records.")
+    return labels
 
 
 def encode_labels(y, n_samples):
@@ -33,19 +55,12 @@ def encode_labels(y, n_samples):
     Raises
     ------
     ValueError
-        If y is continuous, holds missing values, infinity or labels that cannot be sorted together, or is an array of
-        strings in which "-1" can only be a -1 that numpy converted.
+        If y is continuous, holds labels that cannot be sorted together, or what `read_labels` refuses.
     """
     codes = np.full(n_samples, UNLABELLED)
     if y is None:
         return np.array([], dtype=int), codes
-    if y.dtype.kind in "US" and (y.astype(str) == str(UNLABELLED)).any():
-        raise ValueError("y holds strings and -1; pass an array of dtype object, so that -1 stays a number.")
-    labels = y.tolist()
-    if any(label is None or is_pandas_na(label) or is_scalar_nan(label) for label in labels):
-        raise ValueError("y contains NaN or other missing values; -1 marks a row without a label.")
-    if any(isinstance(label, float) and np.isinf(label) for label in labels):
-        raise ValueError("y contains infinity; it must hold class labels.")
+    labels = read_labels(y)
     labelled = np.array([not is_unlabelled(label) for label in labels], dtype=bool)
     if not labelled.any():
         return y[:0], codes
