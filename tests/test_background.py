@@ -9,9 +9,9 @@ from sklearn.preprocessing import StandardScaler
 
 from skflowmix import FlowMixtureClustering
 from skflowmix.fitting import INITIALIZERS
-from skflowmix.partitions.automatic import partition_costs
 from skflowmix.partitions.background import background
-from skflowmix.partitions.evidence import row_costs
+from skflowmix.partitions.evidence import describe_clusters, row_costs
+from skflowmix.partitions.judge import weigh
 from skflowmix.partitions.rounding import Rounded
 
 
@@ -81,7 +81,7 @@ def test_a_clump_of_background_is_no_cluster():
     (stray,) = np.nonzero(of_background(X, 3) > 0.9)
     clump = np.minimum(labels, 1)
     clump[stray[np.argsort(np.linalg.norm(X[stray] - X[stray[0]], axis=1))[:8]]] = 2
-    costs = partition_costs(Rounded.of(X, rng), [clump, labels], np.ones(len(X)), rng)
+    costs = weigh(Rounded.of(X, rng), [clump, labels], np.ones(len(X)), rng).costs
     assert np.isinf(costs[0]).all()
     assert np.isfinite(costs[1]).all()
 
@@ -104,10 +104,9 @@ def test_a_density_has_to_explain_the_background():
     labels, weight = np.append(labels, np.zeros(25, dtype=int)), rng.uniform(0.5, 1.5, 525)
     weight /= weight.mean()
     seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
-    (costs,) = partition_costs(recorded, [labels], weight, np.random.RandomState(0), borders=False)
-    np.testing.assert_allclose(
-        costs, weight * row_costs(recorded.values, labels, weight, recorded.variance, None, seed)
-    )
+    (costs,) = weigh(recorded, [labels], weight, np.random.RandomState(0), borders=False).costs
+    described = describe_clusters(recorded.values, labels, weight, recorded.variance, seed)
+    np.testing.assert_allclose(costs, weight * row_costs(described, labels, weight, 2, None))
 
 
 def test_fits_beside_background(device):

@@ -18,15 +18,23 @@ from skflowmix.fitting import INITIALIZERS
 from skflowmix.modules.bases import Normal
 from skflowmix.modules.flows import make_flow
 from skflowmix.modules.mixture import FlowMixture
-from skflowmix.partitions import gaussian, soft
+from skflowmix.partitions import gaussian, judge, soft
 from skflowmix.partitions.automatic import (
     candidates,
-    choose_partition,
     most_typical,
     partition_of_some,
     reduce_features,
 )
-from skflowmix.partitions.evidence import describe, mutual_neighbors, pieces, row_apart, row_costs, row_mixing
+from skflowmix.partitions.evidence import (
+    describe,
+    describe_clusters,
+    mutual_neighbors,
+    pieces,
+    row_apart,
+    row_costs,
+    row_mixing,
+)
+from skflowmix.partitions.judge import weigh
 from skflowmix.partitions.reachability import reachability_cut, spanning_tree
 from skflowmix.partitions.rounding import Rounded
 from skflowmix.partitions.seeds import one_hot
@@ -251,7 +259,7 @@ def test_a_few_stray_rows_are_no_cluster(n_stray):
     rng = np.random.RandomState(0)
     X = np.vstack([X, [(0, 9)] * n_stray + rng.normal(0, 0.1, (n_stray, 2))])
     blobs, stray = np.append(labels, [0] * n_stray), np.repeat([0, 1], [200, n_stray])
-    chosen = choose_partition(Rounded.of(X, rng), [stray, blobs], np.ones(len(X)), rng)
+    chosen = weigh(Rounded.of(X, rng), [stray, blobs], np.ones(len(X)), rng).best
     assert chosen == (1 if n_stray <= X.shape[1] else 0)
 
 
@@ -262,7 +270,7 @@ def test_what_is_farther_away_than_the_rest_is_wide_is_a_cluster():
     for distance, expected in ((60, 1), (6, 0)):
         rows = np.vstack([X, [(0, distance)]])
         cut, far = np.append(halves, 0), np.append(labels, 2)
-        assert choose_partition(Rounded.of(rows, rng), [cut, far], np.ones(201), rng) == expected
+        assert weigh(Rounded.of(rows, rng), [cut, far], np.ones(201), rng).best == expected
 
 
 def test_a_cluster_is_of_one_piece():
@@ -270,7 +278,7 @@ def test_a_cluster_is_of_one_piece():
     X, island = make_blobs([100, 100, 20, 20], centers=[(0, 0), (8, 0), (0, 40), (8, 40)], random_state=0)
     rng = np.random.RandomState(0)
     wide, narrow = np.array([0, 0, 1, 2])[island], np.array([0, 1, 2, 2])[island]
-    assert choose_partition(Rounded.of(X, rng), [wide, narrow], np.ones(len(X)), rng) == 1
+    assert weigh(Rounded.of(X, rng), [wide, narrow], np.ones(len(X)), rng).best == 1
 
 
 def test_pieces_of_the_graph():
@@ -330,7 +338,8 @@ def test_each_row_pays_for_its_own_neighbours_in_other_clusters():
     weight /= weight.mean()
     labels, edges = (X[:, 0] > 0).astype(int), mutual_neighbors(X)
     few, none = edges[edges[:, 0] < 50], edges[labels[edges[:, 0]] == labels[edges[:, 1]]]
-    costs, fewer, free = (row_costs(X, labels, weight, np.zeros(2), which, 0) for which in (edges, few, none))
+    described = describe_clusters(X, labels, weight, np.zeros(2), 0)
+    costs, fewer, free = (row_costs(described, labels, weight, 2, which) for which in (edges, few, none))
     for which, own in ((edges, costs), (few, fewer)):
         price = np.average(own - free, weights=weight)
         assert price == pytest.approx(np.arcsin(np.sqrt(mixing(labels, weight, which))))
@@ -363,7 +372,7 @@ def test_a_ring_in_a_background_is_not_halved():
     background = rng.uniform(-4, 4, (50, 2))
     X, outer = np.vstack([rings, background]), np.append(outer, np.linalg.norm(background, axis=1) > 2)
     halves = (X[:, 0] > 0).astype(int)
-    assert choose_partition(Rounded.of(X, rng), [halves, outer], np.ones(len(X)), rng) == 1
+    assert weigh(Rounded.of(X, rng), [halves, outer], np.ones(len(X)), rng).best == 1
 
 
 def test_a_disc_in_a_ring_is_not_halved_with_it():
@@ -389,19 +398,15 @@ def test_flat_clusters_are_no_worse_for_neighbours_across_the_gap_between_them(n
     halves = KMeans(2, n_init=3, random_state=seed).fit(X).labels_
     weight = np.ones(600)
     assert mixing(side, weight, mutual_neighbors(X)) > mixing(halves, weight, mutual_neighbors(X))
-    assert choose_partition(Rounded.of(X, rng), [halves, side], weight, rng) == 1
+    assert weigh(Rounded.of(X, rng), [halves, side], weight, rng).best == 1
 
 
 def test_neighbours_are_those_in_coordinates_in_which_the_average_cluster_is_round(monkeypatch):
     rng, seen = np.random.RandomState(0), []
     X = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 3))
     partitions, weight = [rng.randint(2, size=300), rng.randint(2, size=300)], rng.uniform(0.5, 1.5, 300)
-    monkeypatch.setattr(
-        import_module("skflowmix.partitions.automatic"),
-        "mutual_neighbors",
-        lambda Z: seen.append(Z) or mutual_neighbors(Z),
-    )
-    choose_partition(Rounded(X, np.zeros(3), X), partitions, weight, rng)
+    monkeypatch.setattr(judge, "mutual_neighbors", lambda Z: seen.append(Z) or mutual_neighbors(Z))
+    weigh(Rounded(X, np.zeros(3), X), partitions, weight, rng)
     within = 0
     for labels in partitions:
         for k in range(2):
@@ -493,10 +498,12 @@ def test_clusters_that_are_known_cost_what_new_ones_do():
     X = np.random.RandomState(0).standard_normal((60, 2))
     weight, rounding = np.ones(60), np.zeros(2)
     right, upper = (X > 0).T.astype(int)
-    edges, known = mutual_neighbors(X), {}
+    known = {}
     for labels in (right, upper, right * (1 + upper), right):
-        alone = row_costs(X, labels, weight, rounding, edges, 0)
-        assert (row_costs(X, labels, weight, rounding, edges, 0, known=known) == alone).all()
+        alone = describe_clusters(X, labels, weight, rounding, 0)
+        described = describe_clusters(X, labels, weight, rounding, 0, known=known)
+        assert (described.log_joint == alone.log_joint).all()
+        assert (described.n_parts, described.n_parameters) == (alone.n_parts, alone.n_parameters)
     assert len(known) == 6, "four halves, and two quarters"
 
 

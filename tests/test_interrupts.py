@@ -78,7 +78,7 @@ def test_before_there_is_a_state_nothing_is_kept(name, device, monkeypatch):
 
 
 def test_the_choice_of_a_state_stops_too(device, monkeypatch):
-    monkeypatch.setattr(choice, "partition_costs", interrupt)
+    monkeypatch.setattr(choice, "weigh", interrupt)
     model = make("clusters", device)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X)

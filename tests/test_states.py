@@ -1,5 +1,7 @@
 """Which of the states that a clustering went through it keeps."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -27,7 +29,7 @@ def states(n_states):
 
 def kept(costs, monkeypatch, *, rows=ROWS, scores=None):
     """The state that is kept of the last ones of all restarts and, after them, those at the end of their warm-ups."""
-    monkeypatch.setattr(choice, "partition_costs", lambda *_: np.asarray(costs))
+    monkeypatch.setattr(choice, "weigh", lambda *_: SimpleNamespace(costs=np.asarray(costs)))
     n_states, rng = len(costs), np.random.RandomState(0)
     scores = np.zeros(n_states) if scores is None else np.asarray(scores)
     return CLUSTERING.choose(states(n_states), scores, n_states // 2, rows, rng)

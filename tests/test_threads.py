@@ -1,7 +1,6 @@
 """Everything is done by one thread, and the numbers of threads are left as found."""
 
 import threading
-from importlib import import_module
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from threadpoolctl import threadpool_info
 
 from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
 from skflowmix.modules.mixture import FlowMixture
+from skflowmix.partitions import judge
 from skflowmix.threads import one_thread, one_torch_thread
 
 X = np.random.RandomState(0).standard_normal((60, 2))
@@ -121,14 +121,13 @@ def test_an_interrupted_fit_restores_the_number_of_threads(two_threads, monkeypa
 
 
 def test_starts_are_found_by_one_thread(two_threads, monkeypatch):
-    automatic = import_module("skflowmix.partitions.automatic")
-    before, during, row_costs = openmp_threads(), [], automatic.row_costs
+    before, during, row_costs = openmp_threads(), [], judge.row_costs
 
     def watched(*args, **known):
         during.extend(openmp_threads())
         return row_costs(*args, **known)
 
-    monkeypatch.setattr(automatic, "row_costs", watched)
+    monkeypatch.setattr(judge, "row_costs", watched)
     with pytest.warns(match="max_iter"):
         FlowMixtureClustering(2, **FAST).fit(X)
     assert set(during) == {1}

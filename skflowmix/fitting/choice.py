@@ -7,7 +7,8 @@ those at the end of each warm-up.
 import numpy as np
 import torch
 
-from ..partitions.automatic import MAX_ROWS, partition_costs
+from ..partitions.automatic import MAX_ROWS
+from ..partitions.judge import weigh
 from ..partitions.rounding import Rounded
 
 
@@ -45,7 +46,7 @@ def best_evidence(states, scores, n_restarts, rows, random_state):
     x = judged.x.to(states.logits.device)
     X, weight = judged.x.double().cpu().numpy(), judged.weight.double().cpu().numpy()
     labels = [states.restart(i).log_resp(x).argmax(1).cpu().numpy() for i in range(states.n_restarts)]
-    costs = partition_costs(Rounded.of(X, random_state), labels, weight, random_state)
+    costs = weigh(Rounded.of(X, random_state), labels, weight, random_state).costs
     restart = int(np.argmin(costs.mean(1))) % n_restarts
     last, warm = restart, restart + n_restarts
     return last if _is_clearly_less(costs[last], costs[warm]) else warm

@@ -12,21 +12,21 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
-from .background import background
-from .evidence import mutual_neighbors, pieces, row_costs
 from .gaussian import REG_COVAR, fit_gaussians
+from .judge import weigh
+from .normals import as_normals
 from .reachability import reachability_cut, spanning_tree
 from .rounding import Rounded
 from .sampling import carry, followers, sample_rows
 from .seeds import fit_kmeans, one_hot
 from .spectral import cut
+from .whitening import whitening
 
 MAX_ROWS = 10_000
 _N_DRAWS, _DRAWN_ROWS = 3, 5000
 _MAX_FEATURES = 64
 _SIZE_FRACTIONS = (0.5, 0.25, 0.1)
 _CLEAR_GAP = 2.0
-_LEAST_SHARE = 1e-9
 
 
 def automatic(X, n_components, weight, random_state):
@@ -78,72 +78,9 @@ def _best_partition(recorded, n_clusters, weight, random_state, borders):
     if len(recorded) <= n_clusters + 1:
         return np.minimum(np.arange(len(recorded)), n_clusters - 1)
     found = candidates(recorded, n_clusters, weight, spanning_tree(recorded.spread), random_state)
-    return found[choose_partition(recorded, found, weight, random_state, borders=borders)]
-
-
-def choose_partition(recorded, partitions, weight, random_state, *, borders=True):
-    """Index of the partition with the best evidence; parameters as of `partition_costs`."""
-    return int(np.argmin(partition_costs(recorded, partitions, weight, random_state, borders=borders).mean(1)))
-
-
-def partition_costs(recorded, partitions, weight, random_state, *, borders=True):
-    """What each row adds to the cost of each partition, infinite of those that have fewer clusters than others.
-
-    One of mostly background is no cluster, unless it is farther from the others than they are from each other. What is
-    background counts for no partition. Neighbours are those in coordinates in which the average cluster is round. For a
-    density a cluster with no more rows than features is none, since it fills no volume.
-
-    Parameters
-    ----------
-    recorded : Rounded
-    partitions : list of int ndarray of shape (N,)
-    weight : ndarray of shape (N,)
-    random_state : RandomState
-    borders : bool, default=True
-        Whether doubt and mixing have a price; a density has neither, and has to explain the background as well.
-
-    Returns
-    -------
-    ndarray of shape (n_partitions, N)
-        The mean is the cost: rows count by their weights already.
-    """
-    X, seed = recorded.values, random_state.randint(np.iinfo(np.int32).max)
-    partitions = [np.unique(labels, return_inverse=True)[1] for labels in partitions]
-    of_clusters = np.ones(len(X))
-    if borders:
-        most_clusters = max(labels.max() for labels in partitions) + 1
-        of_clusters -= background(recorded, weight, most_clusters, np.random.RandomState(seed))
-    found = partial(_n_clusters_found, of_clusters, X) if borders else partial(_n_filling_volume, X.shape[1])
-    n_clusters = [(found(labels), labels.max() + 1) for labels in partitions]
-    counted = [i for i, number in enumerate(n_clusters) if number == max(n_clusters)]
-    weight, edges, piece = weight * np.maximum(of_clusters, _LEAST_SHARE), None, None
-    weight = weight / weight.mean()
-    if borders:
-        edges = mutual_neighbors(recorded.spread @ _whitening(recorded, weight, [partitions[i] for i in counted]))
-        piece = pieces(recorded.spread, of_clusters > 0.5, most_clusters)
-    costs = np.full((len(partitions), len(X)), np.inf)
-    known: dict = {}
-    for i in counted:
-        judged = row_costs(X, partitions[i], weight, recorded.variance, edges, seed, piece=piece, known=known)
-        costs[i] = weight * judged
-    return np.where(np.isnan(costs), np.inf, costs)
-
-
-def _n_filling_volume(n_features, labels):
-    """The number of clusters with more rows than features."""
-    return (np.bincount(labels) > n_features).sum()
-
-
-def _n_clusters_found(of_clusters, X, labels):
-    """The number of clusters that are not mostly background, or are farther away than these are from each other."""
-    is_cluster = 2 * np.bincount(labels, of_clusters) > np.bincount(labels)
-    if not is_cluster.any():
-        return 0
-    rows = X[is_cluster[labels]]
-    lowest, highest = rows.min(0), rows.max(0)
-    distance = np.linalg.norm(X - X.clip(lowest, highest), axis=1)
-    n_near = np.bincount(labels, distance <= np.linalg.norm(highest - lowest))
-    return (is_cluster | (n_near == 0)).sum()
+    evidence = weigh(recorded, found, weight, random_state, borders=borders)
+    normal = as_normals(recorded, found, evidence, random_state) if borders else None
+    return found[evidence.best] if normal is None else normal
 
 
 def candidates(recorded, n_clusters, weight, edges, random_state, *, least_gap=_CLEAR_GAP):
@@ -174,8 +111,8 @@ def candidates(recorded, n_clusters, weight, edges, random_state, *, least_gap=_
     balls = [model.labels_ for model in sorted(models, key=lambda model: model.inertia_)]
     ellipsoids = partial(_ellipsoids, recorded, weight)
     tied = ellipsoids(balls, tied=True)
-    whitening = _whitening(recorded, weight, [_most_likely(X, tied) if tied else balls[0]])
-    graphs = recorded.spread, recorded.spread @ whitening
+    average_round = whitening(recorded, weight, [_most_likely(X, tied) if tied else balls[0]])
+    graphs = recorded.spread, recorded.spread @ average_round
     cuts = [_attempt(cut, coordinates, n_clusters, random_state) for coordinates in graphs]
     cuts = [found for found in cuts if found is not None and len(np.unique(found[0])) == n_clusters]
     pieces = [labels for labels, _ in cuts]
@@ -211,16 +148,3 @@ def _most_likely(X, fits):
     """Labels by the Gaussian mixture with the highest likelihood."""
     labels = max(fits, key=lambda fit: fit.mean_log_prob).log_joint(X).argmax(1)
     return np.unique(labels, return_inverse=True)[1]
-
-
-def _whitening(recorded, weight, partitions):
-    """Linear map to coordinates in which the average cluster of all partitions is round."""
-    within = np.mean([_within(recorded.values, weight, labels) for labels in partitions], axis=0)
-    return np.linalg.cholesky(np.linalg.inv(within + np.diag(1e-3 + recorded.variance)))
-
-
-def _within(X, weight, labels):
-    """The pooled covariance of the clusters, (D, D)."""
-    resp = one_hot(labels, labels.max() + 1) * weight[:, None]
-    centred = X - (resp / resp.sum(1, keepdims=True)) @ (resp.T @ X / resp.sum(0)[:, None])
-    return (weight[:, None] * centred).T @ centred / weight.sum()

@@ -22,6 +22,9 @@ graph, which is that of the given coordinates, without background. Other weights
 (docs/notes/partitions-evidence.md). A density needs no borders, and pays for none.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
@@ -38,8 +41,30 @@ _NEIGHBORS_OF_PIECES = (10, 15, 22, 33, 50)
 _FIRST_UNIFORM = 0.05
 
 
-def row_costs(X, labels, weight, rounding, edges, random_state, *, piece=None, known=None):
-    """What each row adds to the Bayesian information criterion, per feature, and to the prices of borders and pieces.
+@dataclass(frozen=True)
+class Description:
+    """A partition as a density: each cluster a Gaussian mixture.
+
+    Attributes
+    ----------
+    log_joint : ndarray of shape (N, K)
+        Log-density of each row and each cluster, shares included.
+    n_parts, n_parameters : int
+        Of all mixtures.
+    """
+
+    log_joint: np.ndarray
+    n_parts: int
+    n_parameters: int
+
+    @cached_property
+    def log_prob(self):
+        """Log-density, ndarray of shape (N,)."""
+        return logsumexp(self.log_joint, axis=1)
+
+
+def describe_clusters(X, labels, weight, rounding, random_state, *, known=None):
+    """The description of a partition.
 
     Parameters
     ----------
@@ -50,38 +75,56 @@ def row_costs(X, labels, weight, rounding, edges, random_state, *, piece=None, k
         With mean one.
     rounding : ndarray of shape (D,)
         Variance of the rounding of each feature.
-    edges : int ndarray of shape (E, 2), or None
-        Neighbours, as from `mutual_neighbors`; with None neither doubt nor mixing has a price.
     random_state : int
         Seed of the starts of each cluster's mixture.
-    piece : int ndarray of shape (N,), default=None
-        To which piece of the graph each row belongs, as from `pieces`; with None pieces have no price.
     known : dict, default=None
         Keeps what was found for each cluster of these rows, for other partitions that have the same cluster.
+
+    Returns
+    -------
+    Description
+    """
+    known = {} if known is None else known
+    n_clusters = labels.max() + 1
+    log_joint, n_parts, n_parameters = np.empty((len(X), n_clusters)), 0, n_clusters - 1
+    for k in range(n_clusters):
+        own = labels == k
+        cluster = own.tobytes()
+        if cluster not in known:
+            fit, n_own = describe(X[own], weight[own], rounding, random_state)
+            known[cluster] = fit.log_prob(X), len(fit.means), n_own
+        log_prob, n_own_parts, n_own = known[cluster]
+        log_joint[:, k] = log_prob + np.log(weight[own].sum() / len(X))
+        n_parts, n_parameters = n_parts + n_own_parts, n_parameters + n_own
+    return Description(log_joint, n_parts, n_parameters)
+
+
+def row_costs(described, labels, weight, n_features, edges, *, piece=None):
+    """What each row adds to the Bayesian information criterion, per feature, and to the prices of borders and pieces.
+
+    Parameters
+    ----------
+    described : Description
+        Of the partition.
+    labels : int ndarray of shape (N,)
+    weight : ndarray of shape (N,)
+        With mean one.
+    n_features : int
+    edges : int ndarray of shape (E, 2), or None
+        Neighbours, as from `mutual_neighbors`; with None neither doubt nor mixing has a price.
+    piece : int ndarray of shape (N,), default=None
+        To which piece of the graph each row belongs, as from `pieces`; with None pieces have no price.
 
     Returns
     -------
     ndarray of shape (N,)
         Their weighted mean is the cost of the partition; lower is better.
     """
-    known = {} if known is None else known
-    n, d = X.shape
-    n_clusters = labels.max() + 1
-    log_joint, n_parameters = np.empty((n, n_clusters)), n_clusters - 1
-    for k in range(n_clusters):
-        own = labels == k
-        cluster = own.tobytes()
-        if cluster not in known:
-            fit, n_own = describe(X[own], weight[own], rounding, random_state)
-            known[cluster] = fit.log_prob(X), n_own
-        log_prob, n_own = known[cluster]
-        log_joint[:, k] = log_prob + np.log(weight[own].sum() / n)
-        n_parameters += n_own
-    log_prob = logsumexp(log_joint, axis=1)
-    bic = (-2 * log_prob + n_parameters * np.log(n) / n) / d
+    n, log_prob = len(labels), described.log_prob
+    bic = (-2 * log_prob + described.n_parameters * np.log(n) / n) / n_features
     if edges is None:
         return bic
-    doubt = log_prob - log_joint[np.arange(n), labels]
+    doubt = log_prob - described.log_joint[np.arange(n), labels]
     prices = bic + doubt + _as_angle(row_mixing(labels, weight, edges), weight)
     return prices if piece is None else prices + _as_angle(row_apart(labels, weight, piece), weight)
 
@@ -179,7 +222,18 @@ def row_mixing(labels, weight, edges):
     return parted * weight.sum() / count.sum() / by_chance
 
 
-def describe(X, weight, rounding, random_state, *, min_parts=1, max_parts=_MAX_PARTS, log_uniform=-np.inf):
+def describe(
+    X,
+    weight,
+    rounding,
+    random_state,
+    *,
+    min_parts=1,
+    max_parts=_MAX_PARTS,
+    log_uniform=-np.inf,
+    max_iter=30,
+    tol=1e-2,
+):
     """The Gaussian mixture of some rows with the lowest BIC, and its number of parameters.
 
     Covariances are diagonal or, of more than 2 D rows, free, whichever is better: of many features most may have
@@ -196,6 +250,8 @@ def describe(X, weight, rounding, random_state, *, min_parts=1, max_parts=_MAX_P
         The smallest size is tried however few rows there are.
     log_uniform : float, default=-inf
         Log-density of the uniform component; none by default.
+    max_iter, tol : default=30, 1e-2
+        When expectation-maximisation ends, as of `fit_gaussians`.
 
     Returns
     -------
@@ -206,7 +262,7 @@ def describe(X, weight, rounding, random_state, *, min_parts=1, max_parts=_MAX_P
     n, d = X.shape
     diagonal_or_free = [True, False] if n > 2 * d > 2 else [True]
     first_share = 1.0 if log_uniform == -np.inf else 1 - _FIRST_UNIFORM
-    how = {"log_uniform": log_uniform, "reg_covar": REG_COVAR + rounding, "max_iter": 30, "tol": 1e-2}
+    how = {"log_uniform": log_uniform, "reg_covar": REG_COVAR + rounding, "max_iter": max_iter, "tol": tol}
     best, lowest, n_parts = None, np.inf, min_parts
     while n_parts == min_parts or (n_parts <= max_parts and n >= 2.5 * n_parts * (d + 1)):
         start = first_share * kmeans(X, n_parts, weight, random_state, n_init=1)
