@@ -45,7 +45,8 @@ def as_normals(recorded, partitions, evidence, random_state):
         return None
     accuracy = {"max_iter": _MAX_ITER, "tol": _TOL}
     how = {"reg_covar": REG_COVAR + recorded.variance, **accuracy}
-    starts = [one_hot(partitions[i][rows], n_clusters) for i in evidence.descriptions]
+    different = np.unique([partitions[i][rows] for i in evidence.descriptions], axis=0)
+    starts = [one_hot(labels, n_clusters) for labels in different]
     starts += [random_state.dirichlet(np.ones(n_clusters), len(X)) for _ in range(_N_RANDOM_STARTS)]
     fit = max((fit_gaussians(X, weight, start, **how) for start in starts), key=lambda fit: fit.mean_log_prob)
     criterion = _criterion(fit.mean_log_prob, _n_parameters(n_clusters, X.shape[1]), len(X))
