@@ -1,0 +1,169 @@
+"""A fit, from a log-density and settings to a fitted posterior: look, start, train, judge."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+from ..bridge import resolve_device, seeded_generator
+from ..modules import BASES, FOR_DRAWS, FlowMixture, make_flow, make_shared_layers
+from ..training import QUIET, Noise, NoiseBatches, TrainingOptions, train
+from .coordinates import Coordinates
+from .fitted import FittedPosterior, Verdict
+from .importance import effective_size, evidence, pareto_smoothed
+from .objective import ReverseDivergence
+from .start import cloud, find_start
+from .target import Target
+
+_STEPS_PER_ITERATION = 25
+_DRAWS_THAT_DECIDE = 512
+_DRAWS_THAT_JUDGE = 10_000
+_FIRST_TEMPERATURE = 0.1
+_LEAST_VARIANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class InCoordinates:
+    """A target as a function of the coordinates of a mixture."""
+
+    target: Target
+    coordinates: Coordinates
+
+    def __call__(self, u):
+        """Log-density of rows: Tensor of shape (N, D) -> Tensor of shape (N,), -inf where it is none."""
+        theta, log_det = self.coordinates.to_theta(u)
+        value = self.target(theta) + log_det
+        return torch.where(value.isnan(), -torch.inf, value)
+
+    def value_and_gradient(self, u):
+        """Log-density of rows and its gradient, (N,) and (N, D); zeros where it is none."""
+        with torch.enable_grad():
+            u = u.detach().requires_grad_()
+            value = self(u)
+            (gradient,) = torch.autograd.grad(value.sum(), u)
+        value = value.detach()
+        usable = gradient.isfinite().all(1) & value.isfinite()
+        return value, torch.where(usable[:, None], gradient, 0.0)
+
+
+def fit_posterior(settings, log_density, n_features, *, report=QUIET):
+    """Fit a mixture of flows to an unnormalised log-density.
+
+    Parameters
+    ----------
+    settings : PosteriorSettings
+    log_density : callable
+        As of `Target`.
+    n_features : int
+    report : Report, default=QUIET
+
+    Returns
+    -------
+    FittedPosterior
+
+    Raises
+    ------
+    ValueError, TypeError
+        If settings do not fit each other, or the log-density is not what it has to be.
+    """
+    random_state = check_random_state(settings.random_state)
+    device = resolve_device(settings.device)
+    target = Target(log_density, vectorized=settings.vectorized, dtype=getattr(torch, settings.dtype), device=device)
+    coordinates = Coordinates.within(settings.bounds, n_features, device)
+    generator = seeded_generator(_seed(random_state), device)
+    with report.phase("start"):
+        points, reach = cloud(n_features, generator=generator, device=device)
+        target.probe(coordinates.to_theta(points)[0])
+        start = find_start(InCoordinates(target, coordinates), points, reach, settings.n_components, generator=generator)
+        coordinates, start = _in_units_of(start, coordinates)
+        mixture = new_mixture(settings, start, _seed(random_state)).to(device)
+    converged, history = _train(settings, mixture, InCoordinates(target, coordinates), generator, report)
+    fitted = FittedPosterior(mixture.double(), coordinates, target, start.n_modes, converged, history, None)
+    return replace(fitted, verdict=judge(fitted, target, _seed(random_state)))
+
+
+def _seed(random_state):
+    return random_state.randint(np.iinfo(np.int32).max)
+
+
+def _in_units_of(start, coordinates):
+    """Coordinates in which a start has mean zero and scale one, and the start in those."""
+    components, weight = start.components, start.log_weight.exp()[:, None]
+    location = (weight * components.mean).sum(0)
+    variance = (components.mean - location).square() + components.cholesky.square().sum(2)
+    scale = (weight * variance).sum(0).sqrt()
+    components = replace(
+        components, mean=(components.mean - location) / scale, cholesky=components.cholesky / scale[:, None]
+    )
+    return coordinates.scaled(location, scale), replace(start, components=components)
+
+
+def new_mixture(settings, start, seed):
+    """A mixture whose components are the Gaussians of a start, exactly if their base is normal.
+
+    The points that each is initialised from are its mean plus and minus sqrt(D) times each column of its Cholesky
+    factor, which have its moments.
+    """
+    components = start.components
+    n_components, n_features = components.mean.shape
+    sizes = {
+        "n_layers": settings.n_layers,
+        "n_shared_layers": settings.n_shared_layers,
+        "hidden_layer_sizes": tuple(settings.hidden_layer_sizes),
+        "presets": FOR_DRAWS,
+        "generator": seeded_generator(seed, "cpu"),
+    }
+    flow = make_flow(settings.flow, n_components, n_features, reg_covar=_LEAST_VARIANCE, **sizes)
+    shared = make_shared_layers(settings.flow, n_features, **sizes) if settings.n_shared_layers else None
+    base = BASES[settings.base](n_components, n_features)
+    mixture = FlowMixture(flow, base, n_components, shared=shared).double()
+    arms = n_features**0.5 * components.cholesky.mT
+    x = (components.mean[:, None] + torch.cat([arms, -arms], 1)).flatten(0, 1).cpu()
+    owner = torch.arange(n_components).repeat_interleave(2 * n_features)
+    share = 1e8 * start.log_weight.exp().cpu()  # so much that what `initialize` adds to covariances is nothing
+    mixture.initialize(x, torch.nn.functional.one_hot(owner, n_components) * share)
+    return mixture.to(getattr(torch, settings.dtype))
+
+
+def _train(settings, mixture, log_density, generator, report):
+    like = {"dtype": mixture.logits.dtype, "device": mixture.logits.device, "generator": generator}
+
+    def draw(n):
+        return mixture.base.noise((mixture.n_components, n, mixture.base.n_features), **like).transpose(0, 1)
+
+    options = TrainingOptions(
+        max_iter=settings.max_iter,
+        ramp_iter=settings.annealing_iter,
+        learning_rate=settings.learning_rate_init,
+        n_iter_no_change=settings.n_iter_no_change,
+        tol=settings.tol,
+    )
+    _, converged, history = train(
+        mixture,
+        NoiseBatches(draw, settings.n_draws, _STEPS_PER_ITERATION),
+        options,
+        objective=ReverseDivergence(log_density, _FIRST_TEMPERATURE if settings.annealing_iter else 1.0),
+        validation=Noise(draw(_DRAWS_THAT_DECIDE)),
+        report=report,
+    )
+    return converged, history
+
+
+def judge(fitted, target, seed):
+    """What draws of a fitted mixture say of it, a `Verdict`."""
+    _, log_weight = fitted.weighted_draws(_DRAWS_THAT_JUDGE, target, seed)
+    positive = log_weight > -np.inf
+    if not positive.any():
+        raise ValueError("log_density is NaN or -inf at all draws of the mixture that was fitted to it.")
+    smooth, k = pareto_smoothed(log_weight)
+    log_evidence, standard_error = evidence(smooth)
+    return Verdict(
+        elbo=float(log_weight[positive].mean()),
+        log_evidence=log_evidence,
+        log_evidence_se=standard_error,
+        ess=effective_size(smooth),
+        pareto_k=k,
+        n_draws=len(log_weight),
+        n_nil=int((~positive).sum()),
+    )
