@@ -103,8 +103,9 @@ class Coordinates:
         low, high, location, scale = self._like(theta)
         inside = (theta > low) & (theta < high)
         from_below, from_above = low.isfinite(), high.isfinite()
-        above, below = torch.where(inside & from_below, theta - low, 1.0), torch.where(
-            inside & from_above, high - theta, 1.0
+        above, below = (
+            torch.where(inside & from_below, theta - low, 1.0),
+            torch.where(inside & from_above, high - theta, 1.0),
         )
         y = torch.where(from_below, above.log(), torch.where(from_above, below.log(), theta))
         y = torch.where(from_below & from_above, above.log() - below.log(), y)

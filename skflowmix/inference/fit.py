@@ -1,6 +1,6 @@
 """A fit, from a log-density and settings to a fitted posterior: look, start, train, judge."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,41 +10,18 @@ from ..bridge import resolve_device, seeded_generator
 from ..modules import BASES, FOR_DRAWS, FlowMixture, make_flow, make_shared_layers
 from ..training import QUIET, Noise, NoiseBatches, TrainingOptions, train
 from .coordinates import Coordinates
-from .fitted import FittedPosterior, Verdict
+from .fitted import FittedPosterior, Seen, Verdict
 from .importance import effective_size, evidence, pareto_smoothed
 from .objective import ReverseDivergence
+from .settings import check_posterior_settings
 from .start import cloud, find_start
 from .target import Target
 
 _STEPS_PER_ITERATION = 25
-_DRAWS_THAT_DECIDE = 512
+_DRAWS_THAT_DECIDE = 2048
 _DRAWS_THAT_JUDGE = 10_000
 _FIRST_TEMPERATURE = 0.1
 _LEAST_VARIANCE = 1e-12
-
-
-@dataclass(frozen=True)
-class InCoordinates:
-    """A target as a function of the coordinates of a mixture."""
-
-    target: Target
-    coordinates: Coordinates
-
-    def __call__(self, u):
-        """Log-density of rows: Tensor of shape (N, D) -> Tensor of shape (N,), -inf where it is none."""
-        theta, log_det = self.coordinates.to_theta(u)
-        value = self.target(theta) + log_det
-        return torch.where(value.isnan(), -torch.inf, value)
-
-    def value_and_gradient(self, u):
-        """Log-density of rows and its gradient, (N,) and (N, D); zeros where it is none."""
-        with torch.enable_grad():
-            u = u.detach().requires_grad_()
-            value = self(u)
-            (gradient,) = torch.autograd.grad(value.sum(), u)
-        value = value.detach()
-        usable = gradient.isfinite().all(1) & value.isfinite()
-        return value, torch.where(usable[:, None], gradient, 0.0)
 
 
 def fit_posterior(settings, log_density, n_features, *, report=QUIET):
@@ -67,18 +44,20 @@ def fit_posterior(settings, log_density, n_features, *, report=QUIET):
     ValueError, TypeError
         If settings do not fit each other, or the log-density is not what it has to be.
     """
+    check_posterior_settings(settings)
+    check_posterior_settings(settings)
     random_state = check_random_state(settings.random_state)
     device = resolve_device(settings.device)
-    target = Target(log_density, vectorized=settings.vectorized, dtype=getattr(torch, settings.dtype), device=device)
+    target = Target(log_density, vectorized=settings.vectorized, dtype=getattr(torch, settings.dtype))
     coordinates = Coordinates.within(settings.bounds, n_features, device)
     generator = seeded_generator(_seed(random_state), device)
     with report.phase("start"):
         points, reach = cloud(n_features, generator=generator, device=device)
         target.probe(coordinates.to_theta(points)[0])
-        start = find_start(InCoordinates(target, coordinates), points, reach, settings.n_components, generator=generator)
+        start = find_start(Seen(target, coordinates), points, reach, settings.n_components, generator=generator)
         coordinates, start = _in_units_of(start, coordinates)
         mixture = new_mixture(settings, start, _seed(random_state)).to(device)
-    converged, history = _train(settings, mixture, InCoordinates(target, coordinates), generator, report)
+    converged, history = _train(settings, mixture, Seen(target, coordinates), generator, report)
     fitted = FittedPosterior(mixture.double(), coordinates, target, start.n_modes, converged, history, None)
     return replace(fitted, verdict=judge(fitted, target, _seed(random_state)))
 
@@ -141,10 +120,10 @@ def _train(settings, mixture, log_density, generator, report):
     )
     _, converged, history = train(
         mixture,
-        NoiseBatches(draw, settings.n_draws, _STEPS_PER_ITERATION),
+        NoiseBatches(draw, max(settings.n_draws // mixture.n_components, 1), _STEPS_PER_ITERATION),
         options,
         objective=ReverseDivergence(log_density, _FIRST_TEMPERATURE if settings.annealing_iter else 1.0),
-        validation=Noise(draw(_DRAWS_THAT_DECIDE)),
+        validation=Noise(draw(_DRAWS_THAT_DECIDE // mixture.n_components + 1)),
         report=report,
     )
     return converged, history

@@ -16,6 +16,30 @@ from .target import Target
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A target as it is seen in the coordinates of a mixture."""
+
+    target: Target
+    coordinates: Coordinates
+
+    def __call__(self, u):
+        """Log-density of rows: Tensor of shape (N, D) -> Tensor of shape (N,), -inf where it is none."""
+        theta, log_det = self.coordinates.to_theta(u)
+        value = self.target(theta) + log_det
+        return torch.where(value.isnan(), -torch.inf, value)
+
+    def value_and_gradient(self, u):
+        """Log-density of rows and its gradient, (N,) and (N, D); zeros where it is none."""
+        with torch.enable_grad():
+            u = u.detach().requires_grad_()
+            value = self(u)
+            (gradient,) = torch.autograd.grad(value.sum(), u)
+        value = value.detach()
+        usable = gradient.isfinite().all(1) & value.isfinite()
+        return value, torch.where(usable[:, None], gradient, 0.0)
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What draws of the mixture and their weights say of it.
 
@@ -50,8 +74,8 @@ class FittedPosterior:
     mixture : FlowMixture
         In float64, of the coordinates u.
     coordinates : Coordinates
-    target : Target or None
-        None in copies by pickle, since functions need not be fit for that.
+    target : Target
+        Without its function in copies by pickle.
     n_modes : int
         How many hills the start has found.
     converged : bool
@@ -61,7 +85,7 @@ class FittedPosterior:
 
     mixture: FlowMixture
     coordinates: Coordinates
-    target: Target | None
+    target: Target
     n_modes: int
     converged: bool
     history: History
@@ -95,6 +119,22 @@ class FittedPosterior:
     def _log_target(self, theta, target):
         return target(torch.as_tensor(theta).to(self.mixture.logits))
 
+    def target_of(self, log_density) -> Target:
+        """The target that a function stands for, which is None for the one that was fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If this is a copy, which has no function; if the function is not what it has to be.
+        """
+        if log_density is not None:
+            target = self.target.of(log_density)
+            target.probe(torch.as_tensor(self.draw(16, 0)))
+            return target
+        if self.target.log_density is None:
+            raise ValueError("A posterior that was copied by pickle has no log-density; hand it over as log_density.")
+        return self.target
+
     def draw(self, n_samples: int, seed: int) -> np.ndarray:
         """Rows (n_samples, D) of the mixture, in random order."""
         generator = seeded_generator(seed, self.mixture.logits.device)
@@ -114,14 +154,12 @@ class FittedPosterior:
         return np.subtract(log_p, log_q, out=np.full(len(theta), -np.inf), where=np.isfinite(log_q))
 
     def __getstate__(self):
-        """State without tensors of a module, as a `fitting.FittedMixture` has it, and without the target."""
+        """State without tensors of a module, as a `fitting.FittedMixture` has it."""
         coordinates = {name: tensor.cpu().numpy() for name, tensor in vars(self.coordinates).items()}
         mixture = component_axis.split_off_arrays(self.mixture)
-        return {**vars(self), "mixture": mixture, "coordinates": coordinates, "target": None}
+        return {**vars(self), "mixture": mixture, "coordinates": coordinates}
 
     def __setstate__(self, state):
         coordinates = Coordinates(**{name: torch.from_numpy(array) for name, array in state["coordinates"].items()})
         mixture = component_axis.put_arrays(*state["mixture"])
         vars(self).update(state, mixture=mixture, coordinates=coordinates)
-
-

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import torch
+
+from ..fitting.architecture import check_architecture, check_number_of_flows
 
 
 @dataclass(frozen=True)
@@ -36,3 +39,18 @@ class PosteriorSettings:
     def of(cls, parameters: dict[str, Any]) -> PosteriorSettings:
         """From an estimator's parameters."""
         return cls(**{field.name: parameters[field.name] for field in fields(cls)})
+
+    @property
+    def one_flow(self) -> bool:
+        """Whether all components have the same architecture."""
+        return isinstance(self.flow, str) or callable(self.flow)
+
+
+def check_posterior_settings(settings: PosteriorSettings) -> None:
+    """Raise a ValueError where one setting is not what another requires."""
+    check_architecture(settings)
+    for name in ("n_draws", "annealing_iter"):
+        if isinstance(getattr(settings, name), (bool, np.bool_)):
+            raise ValueError(f"{name} must be a number; got {getattr(settings, name)!r}.")
+    if settings.n_components != "auto":
+        check_number_of_flows(settings, settings.n_components)

@@ -16,6 +16,8 @@ _DRAWS = 64
 _SAME = 1e-2
 _VALLEY = 1.0
 _ON_THE_WAY = 15
+_MOST_UNASKED = 4
+_ENOUGH_GAIN = 0.1
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def find_start(target, points, reach, n_components, *, generator):
     at_modes = _laplace(target, modes, z)
     n_modes = int(group.max()) + 1
     candidates = _candidates(Gaussians.joined([met, at_modes]))
-    chosen, log_weight = _choose(target, candidates, n_modes if n_components == "auto" else n_components, z)
+    chosen, log_weight = _choose(target, candidates, n_components, n_modes, z)
     return Start(chosen, log_weight, n_modes)
 
 
@@ -149,20 +151,25 @@ def _alike(one, other):
     return bool(divergence < 0.05)
 
 
-def _choose(target, candidates, n_components, z):
+def _choose(target, candidates, n_components, n_modes, z):
     """The candidates that together have the best bound, one after the other, and their log-weights.
 
     With draws of each candidate, their log p and their density under every other one, the bound of any mixture of
     them takes no more evaluations. Its weights climb by multiplying each by the exponential of its part of the bound.
+    "auto" goes on up to the number of modes, or while the bound gains enough.
     """
     x = candidates.draw(z)
     log_p = target(x.flatten(0, 1)).view(x.shape[:2]).clamp_min(-1e30)
     log_q = candidates.log_prob(x.flatten(0, 1)).view(-1, *x.shape[:2])
-    chosen, log_weight = [], None
-    while len(chosen) < n_components:
+    at_least, at_most = (n_modes, max(n_modes, _MOST_UNASKED)) if n_components == "auto" else (n_components,) * 2
+    chosen, log_weight, bound = [], None, -math.inf
+    while len(chosen) < at_most:
         rest = [c for c in range(len(log_p)) if c not in chosen] or list(range(len(log_p)))
         trials = [(*_weighted(log_p, log_q, [*chosen, c]), c) for c in rest]
-        _, log_weight, best = max(trials, key=lambda trial: trial[0])
+        bound_then, log_weight_then, best = max(trials, key=lambda trial: trial[0])
+        if len(chosen) >= at_least and bound_then < bound + _ENOUGH_GAIN:
+            break
+        bound, log_weight = bound_then, log_weight_then
         chosen.append(best)
     return candidates[chosen], log_weight
 

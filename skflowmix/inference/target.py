@@ -21,12 +21,19 @@ class Target:
     vectorized : bool
     dtype : torch.dtype
         What tensors it is given; arrays are float64.
-    device : torch.device
     """
 
-    def __init__(self, log_density, *, vectorized, dtype, device):
-        self.log_density, self.vectorized, self.dtype, self.device = log_density, vectorized, dtype, device
+    def __init__(self, log_density, *, vectorized, dtype):
+        self.log_density, self.vectorized, self.dtype = log_density, vectorized, dtype
         self.takes_arrays = None
+
+    def of(self, log_density):
+        """Another log-density of the same kind."""
+        return Target(log_density, vectorized=self.vectorized, dtype=self.dtype)
+
+    def __getstate__(self):
+        """State without the function, which need not be fit for a pickle."""
+        return {**vars(self), "log_density": None}
 
     def probe(self, theta):
         """See whether it takes tensors or arrays, and whether it can be fitted to.
@@ -86,16 +93,6 @@ class Target:
             value = torch.stack([self._checked(self.log_density(row), ()) for row in given])
         value = value.to(theta.dtype)
         return torch.where(value.isnan(), -torch.inf, value)
-
-    def value_and_gradient(self, theta):
-        """Log-density of rows (N, D) and its gradient, Tensors of shape (N,) and (N, D); zeros where it is not finite."""
-        with torch.enable_grad():
-            theta = theta.detach().requires_grad_()
-            value = self(theta)
-            (gradient,) = torch.autograd.grad(value.sum(), theta)
-        value = value.detach()
-        usable = gradient.isfinite().all(1) & value.isfinite()
-        return value, torch.where(usable[:, None], gradient, 0.0)
 
     def _asks_for_arrays(self, theta):
         """Whether a pair is returned, or nothing at all but to arrays."""

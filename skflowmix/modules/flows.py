@@ -214,7 +214,9 @@ def make_flow(
         if callable(flow):
             own = _made_by(flow, size, n_features, {**sizes, "reg_covar": reg_covar})
             return own if starts_from_data(own) else Compose([affine, own])
-        layers = _preset_layers(presets, flow, size, n_features, *sizes.values(), mask=mask, feature_shape=feature_shape)
+        layers = _preset_layers(
+            presets, flow, size, n_features, *sizes.values(), mask=mask, feature_shape=feature_shape
+        )
         return Compose([affine, *layers[n_shared_layers:]])
 
     if isinstance(flow, str) or callable(flow):
