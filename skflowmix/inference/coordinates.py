@@ -48,15 +48,15 @@ class Coordinates:
         pairs = [(-np.inf, np.inf)] * n_features if bounds is None else list(bounds)
         pairs = [(-np.inf, np.inf) if pair is None else pair for pair in pairs]
         try:
-            low, high = np.array(pairs, dtype=np.float64).reshape(n_features, 2).T
+            sides = np.array(pairs, dtype=np.float64).reshape(n_features, 2)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"bounds must be None or hold a pair (low, high), or None, for each of the {n_features} features; "
                 f"got {bounds!r}."
             ) from error
-        if not (low < high).all() or (low == np.inf).any() or (high == -np.inf).any():
+        low, high = torch.as_tensor(sides.T.copy(), device=device)
+        if not (low < high).all() or (low == torch.inf).any() or (high == -torch.inf).any():
             raise ValueError(f"bounds must hold pairs (low, high) with low < high; got {bounds!r}.")
-        low, high = (torch.as_tensor(side.copy(), device=device) for side in (low, high))
         return cls(low, high, torch.zeros_like(low), torch.ones_like(low))
 
     def scaled(self, location, scale):

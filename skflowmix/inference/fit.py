@@ -9,8 +9,9 @@ from sklearn.utils import check_random_state
 from ..bridge import resolve_device, seeded_generator
 from ..modules import BASES, FOR_DRAWS, FlowMixture, make_flow, make_shared_layers
 from ..training import QUIET, Noise, NoiseBatches, TrainingOptions, train
+from .approximation import Approximation, Seen
 from .coordinates import Coordinates
-from .fitted import FittedPosterior, Seen, Verdict
+from .fitted import FittedPosterior, Verdict
 from .importance import effective_size, evidence, pareto_smoothed
 from .objective import ReverseDivergence
 from .settings import check_posterior_settings
@@ -58,8 +59,9 @@ def fit_posterior(settings, log_density, n_features, *, report=QUIET):
         coordinates, start = _in_units_of(start, coordinates)
         mixture = new_mixture(settings, start, _seed(random_state)).to(device)
     converged, history = _train(settings, mixture, Seen(target, coordinates), generator, report)
-    fitted = FittedPosterior(mixture.double(), coordinates, target, start.n_modes, converged, history, None)
-    return replace(fitted, verdict=judge(fitted, target, _seed(random_state)))
+    approximation = Approximation(mixture.double(), coordinates, target)
+    verdict = judge(approximation, _seed(random_state))
+    return FittedPosterior(approximation, start.n_modes, converged, history, verdict)
 
 
 def _seed(random_state):
@@ -129,9 +131,9 @@ def _train(settings, mixture, log_density, generator, report):
     return converged, history
 
 
-def judge(fitted, target, seed):
-    """What draws of a fitted mixture say of it, a `Verdict`."""
-    _, log_weight = fitted.weighted_draws(_DRAWS_THAT_JUDGE, target, seed)
+def judge(approximation, seed):
+    """What draws of an approximation say of it, a `Verdict`."""
+    _, log_weight = approximation.weighted_draws(_DRAWS_THAT_JUDGE, approximation.target, seed)
     positive = log_weight > -np.inf
     if not positive.any():
         raise ValueError("log_density is NaN or -inf at all draws of the mixture that was fitted to it.")

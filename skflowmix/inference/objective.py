@@ -8,6 +8,7 @@ weights as for the flows. What is left, the way of the draws and the weights in 
 the shape of p.
 """
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ class ReverseDivergence:
         What log p is multiplied by when `progress` is 0; it rises to 1.
     """
 
-    log_density: object
+    log_density: Callable[[torch.Tensor], torch.Tensor]
     first_temperature: float = 1.0
 
     @property

@@ -78,7 +78,7 @@ def _modes(target, end, value):
     """Distinct ends of ascents, the highest of each hill first, and the hill of each, (M,)."""
     order = value.nan_to_num(-torch.inf).argsort(descending=True)
     end, value = end[order], value[order]
-    kept = []
+    kept: list[int] = []
     for i in range(len(end)):
         if not value[i].isfinite():
             break
@@ -114,7 +114,6 @@ def _hills(target, x, value):
 def _laplace(target, modes, z):
     """The Gaussian at each mode whose precision is the curvature there, by differences of the gradient."""
     n_features = modes.shape[1]
-    _, at = target.value_and_gradient(modes)
     step = 1e-3 * (1 + modes.abs())
     moves = torch.eye(n_features).to(modes) * step[:, None]
     ahead, behind = (
@@ -132,7 +131,7 @@ def _candidates(found):
     """The best ones, and of those that are nearly the same the better one."""
     found = found[found.bound.isfinite()]
     found = found[found.bound.argsort(descending=True)]
-    kept = []
+    kept: list[int] = []
     for i in range(len(found.bound)):
         near = [j for j in kept if found.bound[j] - found.bound[i] < 30 and _alike(found[[j]], found[[i]])]
         if not near:
@@ -162,7 +161,8 @@ def _choose(target, candidates, n_components, n_modes, z):
     log_p = target(x.flatten(0, 1)).view(x.shape[:2]).clamp_min(-1e30)
     log_q = candidates.log_prob(x.flatten(0, 1)).view(-1, *x.shape[:2])
     at_least, at_most = (n_modes, max(n_modes, _MOST_UNASKED)) if n_components == "auto" else (n_components,) * 2
-    chosen, log_weight, bound = [], None, -math.inf
+    chosen: list[int] = []
+    log_weight, bound = None, -math.inf
     while len(chosen) < at_most:
         rest = [c for c in range(len(log_p)) if c not in chosen] or list(range(len(log_p)))
         trials = [(*_weighted(log_p, log_q, [*chosen, c]), c) for c in rest]
