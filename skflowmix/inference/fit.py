@@ -1,13 +1,14 @@
 """A fit, from a log-density and settings to a fitted posterior: look, start, train, judge."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
 from ..bridge import resolve_device, seeded_generator
-from ..modules import BASES, FOR_DRAWS, FlowMixture, make_flow, make_shared_layers
+from ..modules import BASES, FOR_DRAWS, FlowMixture, StudentT, make_flow, make_shared_layers
 from ..training import QUIET, Noise, NoiseBatches, TrainingOptions, train
 from .approximation import Approximation, Seen
 from .coordinates import Coordinates
@@ -23,6 +24,7 @@ _DRAWS_THAT_DECIDE = 2048
 _DRAWS_THAT_JUDGE = 10_000
 _FIRST_TEMPERATURE = 0.1
 _LEAST_VARIANCE = 1e-12
+_BASES = BASES | {"student_t": partial(StudentT, initial_df=30.0)}  # nearly normal, as posteriors mostly are
 
 
 def fit_posterior(settings, log_density, n_features, *, report=QUIET):
@@ -97,7 +99,7 @@ def new_mixture(settings, start, seed):
     }
     flow = make_flow(settings.flow, n_components, n_features, reg_covar=_LEAST_VARIANCE, **sizes)
     shared = make_shared_layers(settings.flow, n_features, **sizes) if settings.n_shared_layers else None
-    base = BASES[settings.base](n_components, n_features)
+    base = _BASES[settings.base](n_components, n_features)
     mixture = FlowMixture(flow, base, n_components, shared=shared).double()
     arms = n_features**0.5 * components.cholesky.mT
     x = (components.mean[:, None] + torch.cat([arms, -arms], 1)).flatten(0, 1).cpu()
