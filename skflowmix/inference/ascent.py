@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
+from .objective import PRICE
+
 _ARMIJO = 1e-4
 _HALVINGS = 12
 _DRAWS = 16
@@ -63,6 +65,11 @@ class Gaussians:
         return -self.cholesky.diagonal(dim1=1, dim2=2).log().sum(1) - n_features / 2 * math.log(2 * math.pi)
 
 
+def gain(log_p, log_q):
+    """What draws add to the bound: log p - log q, but a price where there is no density."""
+    return torch.where(log_p == -torch.inf, -PRICE, log_p - log_q)
+
+
 def gaussians(mean, covariance, log_density, z):
     """Gaussians of means (M, D) and covariances (M, D, D), the bound being that of the draws for latent rows z (n, D).
 
@@ -77,8 +84,8 @@ def gaussians(mean, covariance, log_density, z):
         mean.new_full((len(mean),), -torch.inf),
     )
     value = log_density(found.draw(z).flatten(0, 1)).view(len(mean), -1)
-    entropy = 0.5 * z.square().sum(1).mean() - found._log_scale()
-    found.bound = torch.where(good, value.mean(1) + entropy, -torch.inf).nan_to_num(-torch.inf)
+    log_q = found._log_scale()[:, None] - 0.5 * z.square().sum(1)
+    found.bound = torch.where(good, gain(value, log_q).mean(1), -torch.inf).nan_to_num(-torch.inf)
     return found
 
 
@@ -119,9 +126,9 @@ def ascend(value_and_gradient, log_density, x, reach, *, max_iter, generator):
         _, gradient_there[moved] = value_and_gradient(following[moved])
         gradient_there = torch.where(moved[:, None], gradient_there, gradient)
         hessian = _updated(hessian, following - x, gradient - gradient_there, first=iteration == 0)
-        gain, x, value, gradient = value_there - value, following, value_there, gradient_there
+        climbed, x, value, gradient = value_there - value, following, value_there, gradient_there
         best.take_in(gaussians(x, hessian, log_density, z))
-        if (gain < 1e-6).all():
+        if (climbed < 1e-6).all():
             break
     return x, value, best
 

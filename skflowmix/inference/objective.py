@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-_PRICE = 20.0
+PRICE = 20.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ReverseDivergence:
         log_p = self.log_density(x.flatten(0, 2)).view(x.shape[:3])
         nil = log_p == -torch.inf
         temperature = self.first_temperature + (1 - self.first_temperature) * progress
-        loss = torch.where(nil, _PRICE, log_q - temperature * torch.where(nil, 0.0, log_p))
+        loss = torch.where(nil, PRICE, log_q - temperature * torch.where(nil, 0.0, log_p))
         if nil.any():
             loss = loss + self._push(model, x.detach(), nil)
         return (model.log_weights().exp()[:, :, None] * loss).sum(1)
@@ -57,7 +57,7 @@ class ReverseDivergence:
         """Nothing, with the flows' gradient of the price of draws where the target is nil; the weights have theirs."""
         log_joint = model.component_log_prob(x.flatten(1, 2)) + model.log_weights().detach()[:, None]
         log_q = log_joint.logsumexp(-1).view(nil.shape)
-        return torch.where(nil, _PRICE * (log_q - log_q.detach()), 0.0)
+        return torch.where(nil, PRICE * (log_q - log_q.detach()), 0.0)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .ascent import Gaussians, ascend, gaussians
+from .ascent import Gaussians, ascend, gain, gaussians
 
 _REACHES = 0.3, 1.0, 3.0, 10.0, 30.0, 100.0
 _N_STARTS = 96
@@ -158,7 +158,7 @@ def _choose(target, candidates, n_components, n_modes, z):
     "auto" goes on up to the number of modes, or while the bound gains enough.
     """
     x = candidates.draw(z)
-    log_p = target(x.flatten(0, 1)).view(x.shape[:2]).clamp_min(-1e30)
+    log_p = target(x.flatten(0, 1)).view(x.shape[:2])
     log_q = candidates.log_prob(x.flatten(0, 1)).view(-1, *x.shape[:2])
     at_least, at_most = (n_modes, max(n_modes, _MOST_UNASKED)) if n_components == "auto" else (n_components,) * 2
     chosen: list[int] = []
@@ -180,7 +180,7 @@ def _weighted(log_p, log_q, members, n_steps=12):
     log_weight = log_p.new_full((len(members),), -math.log(len(members)))
     floor = math.log(0.02 / len(members))
     for _ in range(n_steps):
-        gain = (log_p - (log_q + log_weight[:, None, None]).logsumexp(0)).mean(1)
-        log_weight = (log_weight + gain).log_softmax(0).clamp_min(floor).log_softmax(0)
-    gain = (log_p - (log_q + log_weight[:, None, None]).logsumexp(0)).mean(1)
-    return float((log_weight.exp() * gain).sum()), log_weight
+        part = gain(log_p, (log_q + log_weight[:, None, None]).logsumexp(0)).mean(1)
+        log_weight = (log_weight + part).log_softmax(0).clamp_min(floor).log_softmax(0)
+    part = gain(log_p, (log_q + log_weight[:, None, None]).logsumexp(0)).mean(1)
+    return float((log_weight.exp() * part).sum()), log_weight
