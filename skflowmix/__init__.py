@@ -1,6 +1,12 @@
 """Mixtures of normalizing flows with scikit-learn's interface."""
 
 from ._version import __version__
-from .estimators import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
+from .estimators import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity, FlowMixturePosterior
 
-__all__ = ["FlowMixtureClassifier", "FlowMixtureClustering", "FlowMixtureDensity", "__version__"]
+__all__ = [
+    "FlowMixtureClassifier",
+    "FlowMixtureClustering",
+    "FlowMixtureDensity",
+    "FlowMixturePosterior",
+    "__version__",
+]

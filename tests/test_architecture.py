@@ -21,6 +21,7 @@ LAYERS = [
     {"modules"},
     {"training", "partitions", "bridge"},
     {"fitting"},
+    {"inference"},
     {"estimators"},
     {"__init__"},
 ]
@@ -35,7 +36,7 @@ ROOMS_OF_MODULES = [
 ]
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 RANK_IN_MODULES = {part: rank for rank, layer in enumerate(ROOMS_OF_MODULES) for part in layer}
-MAY_IMPORT_SKLEARN = {"estimators", "fitting", "bridge", "partitions"}
+MAY_IMPORT_SKLEARN = {"estimators", "fitting", "inference", "bridge", "partitions"}
 
 
 def part_of(path):

@@ -3,5 +3,6 @@
 from ._classifier import FlowMixtureClassifier
 from ._clustering import FlowMixtureClustering
 from ._density import FlowMixtureDensity
+from ._posterior import FlowMixturePosterior
 
-__all__ = ["FlowMixtureClassifier", "FlowMixtureClustering", "FlowMixtureDensity"]
+__all__ = ["FlowMixtureClassifier", "FlowMixtureClustering", "FlowMixtureDensity", "FlowMixturePosterior"]

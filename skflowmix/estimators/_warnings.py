@@ -1,8 +1,11 @@
-"""What a fit warns of."""
+"""What fits and draws warn of."""
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ..warn import warn_user
+
+_DOUBTFUL_K, _DOUBTFUL_R_HAT = 0.7, 1.05
 
 
 def warn_of_fit(fitted, settings, recipe):
@@ -17,4 +20,34 @@ def warn_of_fit(fitted, settings, recipe):
         warn_user(
             f"The fit still improved after max_iter={settings.max_iter} iterations; a larger max_iter may help.",
             ConvergenceWarning,
+        )
+
+
+def warn_of_posterior(fitted, settings):
+    """Warn where a fit to a log-density cannot be relied on, or still improved."""
+    verdict = fitted.verdict
+    if verdict.n_nil:
+        warn_user(
+            f"log_density is NaN or -inf at {verdict.n_nil} of {verdict.n_draws} draws of the fitted mixture, which "
+            "count as rows of weight nil; if its support is bounded, set bounds."
+        )
+    if verdict.pareto_k > _DOUBTFUL_K:
+        warn_user(
+            f"The mixture misses parts of the density: pareto_k_ is {verdict.pareto_k:.2f}, above {_DOUBTFUL_K}, so "
+            "that log_evidence_ and importance weights cannot be relied on. Set a larger n_components, n_layers or "
+            "max_iter, base='student_t' for heavy tails, or draw by sample(method='mcmc')."
+        )
+    if not fitted.converged:
+        warn_user(
+            f"The bound still improved after max_iter={settings.max_iter} iterations; a larger max_iter may help.",
+            ConvergenceWarning,
+        )
+
+
+def warn_of_chains(chains):
+    """Warn where Markov chains do not agree."""
+    worst = np.nanmax(chains.r_hat, initial=1.0)
+    if worst > _DOUBTFUL_R_HAT:
+        warn_user(
+            f"The Markov chains do not agree: r_hat_ is up to {worst:.2f}; ask for more draws, or for a better fit."
         )

@@ -11,13 +11,13 @@ _NUMBERS = "n_components", "n_layers", "n_shared_layers", "n_init", "max_iter", 
 
 
 def check_architecture(settings):
-    """Raise a ValueError where parts of the architecture do not fit each other."""
+    """Raise a ValueError where parts of the architecture do not fit each other; of any settings that name one."""
     sizes = settings.hidden_layer_sizes
     if not all(isinstance(size, (int, np.integer)) and size >= 1 and not isinstance(size, bool) for size in sizes):
         raise ValueError(f"hidden_layer_sizes must hold positive integers; got {sizes!r}.")
     for name in _NUMBERS:
-        if isinstance(getattr(settings, name), (bool, np.bool_)):
-            raise ValueError(f"{name} must be a number; got {getattr(settings, name)!r}.")
+        if isinstance(vars(settings).get(name), (bool, np.bool_)):
+            raise ValueError(f"{name} must be a number; got {vars(settings)[name]!r}.")
     if settings.n_components == "auto" and not settings.one_flow:
         raise ValueError(f"flow as a list requires n_components as a number, not 'auto'; got {settings.flow!r}.")
     if settings.n_shared_layers > settings.n_layers:

@@ -1,13 +1,14 @@
 """Torch modules: transforms, flows, bases, and the mixture that they make."""
 
 from .bases import BASES, Base, Logistic, Normal, StudentT, Uniform
-from .flows import PRESETS, make_flow, make_shared_layers
+from .flows import FOR_DRAWS, PRESETS, make_flow, make_shared_layers
 from .mixture import FlowMixture
 from .nets import MLP
 from .posterior import PosteriorNetwork
 
 __all__ = [
     "BASES",
+    "FOR_DRAWS",
     "MLP",
     "PRESETS",
     "Base",

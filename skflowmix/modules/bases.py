@@ -45,6 +45,14 @@ class Base(nn.Module, ABC):
     def sample(self, shape, *, generator=None, dtype=None, device=None):
         """Draw z of shape (C, N, D)."""
 
+    def noise(self, shape, *, generator=None, dtype=None, device=None):
+        """Draw what `from_noise` makes z of shape (C, N, D) of: a Tensor of shape (C, N, M), M being D by default."""
+        return self.sample(shape, generator=generator, dtype=dtype, device=device)
+
+    def from_noise(self, noise):
+        """The draws that some noise stands for, through which the base's parameters have their gradient."""
+        return noise
+
 
 class Normal(Base):
     """Standard normal."""
@@ -88,9 +96,17 @@ class StudentT(Base):
         return (constant - (df + 1) / 2 * torch.log1p(z.square() / df)).sum(-1)
 
     def sample(self, shape, *, generator=None, dtype=None, device=None):
+        return self._polar(*torch.rand((2, *shape), generator=generator, dtype=dtype, device=device))
+
+    def noise(self, shape, *, generator=None, dtype=None, device=None):
+        return torch.cat(tuple(torch.rand((2, *shape), generator=generator, dtype=dtype, device=device)), -1)
+
+    def from_noise(self, noise):
+        return self._polar(*noise.chunk(2, -1))
+
+    def _polar(self, radial, angular):
         # R. W. Bailey, 1994, Mathematics of Computation 62: a polar method that takes two uniform numbers.
         df = self.degrees_of_freedom()
-        radial, angular = torch.rand((2, *shape), generator=generator, dtype=dtype, device=device)
         radius = (df * torch.expm1(-2 / df * (1 - radial).log())).sqrt()
         return radius * (2 * math.pi * angular).cos()
 

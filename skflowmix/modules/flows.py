@@ -137,16 +137,19 @@ PRESETS: dict[str, Callable] = {
     "nsf-ar": _autoregressive_layers(SplineMap),
 }
 
+FOR_DRAWS = PRESETS | {"planar": _inverse(_bends(Planar)), "radial": _inverse(_bends(Radial))}
+"""The presets for models that are trained on their own draws: the way that needs no search leads to x."""
+
 TAKE_A_MASK = ("nice", "nsf", "realnvp")
 
 
-def _preset_layers(name, *sizes, mask, feature_shape):
+def _preset_layers(presets, name, *sizes, mask, feature_shape):
     """The layers of a preset; what its couplings keep is asked of it only where it is not the default."""
     if (mask, feature_shape) == (_DEFAULT_MASK, None):
-        return PRESETS[name](*sizes)
+        return presets[name](*sizes)
     if name not in TAKE_A_MASK:
         raise ValueError(f"flow={name!r} takes neither mask nor feature_shape; those that do are {TAKE_A_MASK}.")
-    return PRESETS[name](*sizes, mask=mask, feature_shape=feature_shape)
+    return presets[name](*sizes, mask=mask, feature_shape=feature_shape)
 
 
 def make_flow(
@@ -160,6 +163,7 @@ def make_flow(
     reg_covar=1e-6,
     mask=_DEFAULT_MASK,
     feature_shape=None,
+    presets=PRESETS,
     generator=None,
 ):
     """Build a flow for each component.
@@ -187,6 +191,8 @@ def make_flow(
         What the couplings of the presets in `TAKE_A_MASK` keep; see `coupling_masks`.
     feature_shape : tuple of int, default=None
         Channels, height and width of rows that are images, for those couplings.
+    presets : dict, default=PRESETS
+        What the names stand for; `FOR_DRAWS` is another.
     generator : torch.Generator, default=None
         Source of the initial weights, and of random masks.
 
@@ -208,7 +214,9 @@ def make_flow(
         if callable(flow):
             own = _made_by(flow, size, n_features, {**sizes, "reg_covar": reg_covar})
             return own if starts_from_data(own) else Compose([affine, own])
-        layers = _preset_layers(flow, size, n_features, *sizes.values(), mask=mask, feature_shape=feature_shape)
+        layers = _preset_layers(
+            presets, flow, size, n_features, *sizes.values(), mask=mask, feature_shape=feature_shape
+        )
         return Compose([affine, *layers[n_shared_layers:]])
 
     if isinstance(flow, str) or callable(flow):
@@ -254,6 +262,7 @@ def make_shared_layers(
     hidden_layer_sizes=(32, 32),
     mask=_DEFAULT_MASK,
     feature_shape=None,
+    presets=PRESETS,
     generator=None,
 ):
     """The first layers of a preset, on the data's side, as one transform for all components.
@@ -266,5 +275,5 @@ def make_shared_layers(
         Its component axis has length one.
     """
     sizes = (1, n_features, n_layers, hidden_layer_sizes)
-    layers = _preset_layers(name, *sizes, generator, mask=mask, feature_shape=feature_shape)
+    layers = _preset_layers(presets, name, *sizes, generator, mask=mask, feature_shape=feature_shape)
     return Compose(layers[:n_shared_layers])

@@ -218,7 +218,12 @@ class FlowMixture(nn.Module):
         return x.squeeze(0), log_prob.squeeze(0)
 
     def restart_transport(self, z):
-        """Rows of each of the R mixtures that latent rows stand for, and the mixture's log-density at them.
+        """Rows (R, K, N, D) as of `restart_place`, and the mixture's log-density at them, (R, K, N)."""
+        x = self.restart_place(z)
+        return x, self.restart_log_joint(x.flatten(1, 2)).logsumexp(-1).view(x.shape[:3])
+
+    def restart_place(self, z):
+        """Rows of each of the R mixtures that latent rows stand for.
 
         Parameters
         ----------
@@ -227,15 +232,12 @@ class FlowMixture(nn.Module):
 
         Returns
         -------
-        x : Tensor of shape (R, K, N, D)
-        log_prob : Tensor of shape (R, K, N)
+        Tensor of shape (R, K, N, D)
         """
-        shape = (self.n_restarts, self.n_components, z.shape[1])
-        x = self.flow.inverse(z)[0].unflatten(0, shape[:2]).flatten(1, 2)
-        if self.shared is not None:
-            x, _ = self.shared.inverse(x)
-        log_prob = self.restart_log_joint(x).logsumexp(-1)
-        return x.unflatten(1, shape[1:]), log_prob.unflatten(1, shape[1:])
+        x = self.flow.inverse(z)[0].unflatten(0, (self.n_restarts, self.n_components))
+        if self.shared is None:
+            return x
+        return self.shared.inverse(x.flatten(1, 2))[0].view(x.shape)
 
     @torch.no_grad()
     def initialize(self, x, resp, trust=None):

@@ -1,0 +1,231 @@
+"""What a posterior does, beside what it is: fitting, draws, densities, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from ..bridge import undisturbed
+from ..inference import METHODS, FittedPosterior, PosteriorSettings, fit_posterior
+from ..inference.importance import normalized, pareto_smoothed
+from ..modules import FlowMixture
+from ..threads import one_thread
+from ..training import QUIET, History, Printer, Report
+from ._warnings import warn_of_chains, warn_of_posterior
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class PosteriorEstimator(BaseEstimator):
+    """A mixture of flows that stands for a log-density; see `FlowMixturePosterior`.
+
+    A fit is one object, `inference.FittedPosterior`, of which the fitted attributes are parts.
+    """
+
+    random_state: int | np.random.RandomState | None
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, log_density: Callable[..., Any], n_features: int) -> Self:
+        """Fit the mixture to a log-density.
+
+        Parameters
+        ----------
+        log_density : callable
+            Unnormalised log-density in nats, a function of its argument alone. Tensor of shape (N, D) -> Tensor of
+            shape (N,), through which autograd can go back; or ndarray of shape (N, D) -> (ndarray of shape (N,),
+            ndarray of shape (N, D)), value and gradient, as compiled models give them. With ``vectorized=False`` it
+            takes one row, of shape (D,), and returns a number, or the pair of a number and a gradient of shape (D,).
+            NaN and -inf count as no density.
+        n_features : int
+            Number D of features.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `log_density` is no function, returns something of another type or shape, has no gradient, is +inf, or
+            nowhere a number.
+        """
+        settings = PosteriorSettings.of(self.get_params(deep=False))
+        if isinstance(n_features, bool) or not isinstance(n_features, Integral) or n_features < 1:
+            raise ValueError(f"n_features must be an integer of at least 1; got {n_features!r}.")
+        if not callable(log_density):
+            raise TypeError(f"log_density must be a function; got {type(log_density).__name__}.")
+        with undisturbed(), one_thread():
+            report = Report([Printer(settings.verbose)]) if settings.verbose else QUIET
+            fitted = fit_posterior(settings, log_density, int(n_features), report=report)
+        self.__dict__ = {name: value for name, value in vars(self).items() if name != "_chains"} | {"_state": fitted}
+        if fitted.history.interrupted:
+            raise KeyboardInterrupt
+        warn_of_posterior(fitted, settings)
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_state" in vars(self)
+
+    @property
+    def _fitted(self) -> FittedPosterior:
+        check_is_fitted(self)
+        return vars(self)["_state"]
+
+    @property
+    def elbo_(self) -> float:
+        return self._fitted.verdict.elbo
+
+    @property
+    def log_evidence_(self) -> float:
+        return self._fitted.verdict.log_evidence
+
+    @property
+    def log_evidence_se_(self) -> float:
+        return self._fitted.verdict.log_evidence_se
+
+    @property
+    def ess_(self) -> float:
+        return self._fitted.verdict.ess
+
+    @property
+    def pareto_k_(self) -> float:
+        return self._fitted.verdict.pareto_k
+
+    @property
+    def n_modes_(self) -> int:
+        return self._fitted.n_modes
+
+    @property
+    def n_components_(self) -> int:
+        return self._fitted.approximation.mixture.n_components
+
+    @property
+    def weights_(self) -> np.ndarray:
+        return self._fitted.approximation.mixture.log_weights().exp().squeeze(0).detach().cpu().numpy()
+
+    @property
+    def mixture_(self) -> FlowMixture:
+        return self._fitted.approximation.mixture
+
+    @property
+    def n_iter_(self) -> int:
+        return self._fitted.history.n_iter
+
+    @property
+    def converged_(self) -> bool:
+        return self._fitted.converged
+
+    @property
+    def history_(self) -> History:
+        return self._fitted.history
+
+    @property
+    def n_features_in_(self) -> int:
+        return self._fitted.approximation.n_features
+
+    @property
+    def r_hat_(self) -> np.ndarray:
+        return self._last_chains("r_hat_").r_hat
+
+    @property
+    def chain_ess_(self) -> np.ndarray:
+        return self._last_chains("chain_ess_").ess
+
+    def _last_chains(self, name):
+        if "_chains" not in vars(self):
+            raise AttributeError(f"{name} is there only after sample(method='mcmc').")
+        return vars(self)["_chains"]
+
+    def score_samples(self, theta: ArrayLike) -> np.ndarray:
+        """Log-density log q of each row under the fitted mixture, in nats; -inf outside the bounds.
+
+        Parameters
+        ----------
+        theta : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        approximation = self._fitted.approximation
+        return approximation.log_prob(_check_rows(theta, approximation))
+
+    def importance_weights(self, theta: ArrayLike, *, log_density: Callable[..., Any] | None = None) -> np.ndarray:
+        """Weights by which draws of the mixture stand for draws of the target, Pareto-smoothed (arXiv:1507.02646).
+
+        Parameters
+        ----------
+        theta : array-like of shape (n_samples, n_features)
+            Rows that `sample` has drawn.
+        log_density : callable, default=None
+            What was fitted; None takes that of the fit, which copies by pickle do not have.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Non-negative, with sum one; zero where there is no density.
+        """
+        approximation = self._fitted.approximation
+        rows = _check_rows(theta, approximation)
+        with undisturbed(), one_thread():
+            log_weight = approximation.log_weight(rows, approximation.target_of(log_density))
+        if not (log_weight > -np.inf).any():
+            raise ValueError("log_density is NaN or -inf at all rows of theta.")
+        return normalized(pareto_smoothed(log_weight)[0])
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        method: Literal["flow", "resample", "mcmc"] = "flow",
+        *,
+        log_density: Callable[..., Any] | None = None,
+    ) -> np.ndarray:
+        """Draw rows, in random order.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState instance or None, default=None
+            None takes the estimator's own `random_state`, so that an integer there repeats the draw.
+        method : {"flow", "resample", "mcmc"}, default="flow"
+            "flow": independent draws of the mixture. "resample": the same by smoothed importance weights, out of ten
+            times as many, so that a row may come several times. "mcmc": sixteen Markov chains that propose draws of the
+            mixture and move by Hamiltonian dynamics in its latent space, right in the limit whatever the mixture is;
+            `r_hat_` and `chain_ess_` tell of them, and a warning where they do not agree.
+        log_density : callable, default=None
+            What was fitted; None takes that of the fit, which copies by pickle do not have.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        approximation = self._fitted.approximation
+        if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples must be an integer of at least 1; got {n_samples!r}.")
+        if method not in METHODS:
+            raise ValueError(f"method must be one of {sorted(METHODS)}; got {method!r}.")
+        random_state = check_random_state(self.random_state if random_state is None else random_state)
+        with undisturbed(), one_thread():
+            target = None if method == "flow" else approximation.target_of(log_density)
+            theta, chains = METHODS[method](approximation, target, int(n_samples), random_state)
+        if chains is not None:
+            self._chains = chains
+            warn_of_chains(chains)
+        return theta
+
+
+def _check_rows(theta, approximation):
+    with undisturbed():
+        theta = check_array(theta, dtype=np.float64, input_name="theta")
+    if theta.shape[1] != approximation.n_features:
+        raise ValueError(f"theta has {theta.shape[1]} features, but the posterior has {approximation.n_features}.")
+    return theta
