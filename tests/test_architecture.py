@@ -32,6 +32,7 @@ ROOMS_OF_MODULES = [
     {"bases"},
     {"flows", "posterior", "chains"},
     {"mixture"},
+    {"averages"},
     {"__init__"},
 ]
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

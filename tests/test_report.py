@@ -7,7 +7,8 @@ import pytest
 from sklearn.datasets import make_blobs
 
 from skflowmix import FlowMixtureClustering
-from skflowmix.fitting import CLUSTERING, Settings, Table, fit_mixture
+from skflowmix.fitting import CLUSTERING, Settings, Table
+from skflowmix.fitting.fit import fit_mixture
 from skflowmix.training import Iteration, Listener, Printer, Report, report
 
 X, _ = make_blobs(200, centers=[[0, 0], [9, 0]], random_state=0)

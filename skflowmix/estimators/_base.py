@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..bridge import undisturbed
-from ..fitting import FittedMixture, Recipe, Settings, check_settings, fit_mixture
+from ..fitting import FittedMixture, Recipe, Settings, check_averaging, check_settings, fit_average
 from ..modules import FlowMixture
 from ..threads import one_thread
 from ..training import QUIET, History, Printer, Report
@@ -58,13 +58,14 @@ class FlowMixtureEstimator(BaseEstimator):
     def _fit(self, X, y, sample_weight):
         """All that a fit changes is changed by one assignment, its last line but for warnings."""
         settings = Settings.of(self.get_params(deep=False))
+        check_averaging(settings)
         check_settings(settings)
         fresh = self._unfitted()
         with undisturbed(), one_thread():
             table = check_table(fresh, X, y, sample_weight, settings.labels)
             before = vars(self).get("_state") if settings.warm_start else None
             report = Report([Printer(settings.verbose)]) if settings.verbose else QUIET
-            fresh._state = fit_mixture(settings, table, self._recipe, before=before, report=report)
+            fresh._state = fit_average(settings, table, self._recipe, before=before, report=report)
         self.__dict__ = fresh.__dict__
         if fresh._state.history.interrupted:
             raise KeyboardInterrupt

@@ -1,6 +1,7 @@
 """From parameters and rows to a fitted mixture, as functions of data."""
 
-from .fit import check_settings, fit_mixture
+from .averaging import check_averaging, fit_average
+from .fit import check_settings
 from .fitted import FittedMixture
 from .recipe import CLASSIFICATION, CLUSTERING, DENSITY, Recipe
 from .rows import Table
@@ -16,6 +17,7 @@ __all__ = [
     "Recipe",
     "Settings",
     "Table",
+    "check_averaging",
     "check_settings",
-    "fit_mixture",
+    "fit_average",
 ]

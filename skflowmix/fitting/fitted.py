@@ -35,6 +35,8 @@ class FittedMixture:
     bounds : list of float
     converged : bool
     history : History
+    members : tuple of FittedMixture
+        The fits that this one is the mean of; empty where it is none.
     """
 
     mixture: FlowMixture
@@ -46,6 +48,7 @@ class FittedMixture:
     converged: bool
     history: History
     labels: np.ndarray | None = None
+    members: tuple[FittedMixture, ...] = ()
 
     @property
     def weights(self) -> np.ndarray:

@@ -48,6 +48,7 @@ class Settings:
     random_state: Any
     verbose: bool | int
     labels: str = "all"
+    n_estimators: int = 1
 
     @classmethod
     def of(cls, parameters: dict[str, Any]) -> Settings:

@@ -29,6 +29,8 @@ class History(Listener):
     m_steps : History or None
         What happened in the M-steps of expectation-maximisation, whose scores and step sizes are those of all
         R x K components, while the scores here are bounds after every E-step.
+    members : list of History
+        Of an average of fits, the record of each, which is all that there is then.
     """
 
     training_score: list = field(default_factory=list)
@@ -39,6 +41,16 @@ class History(Listener):
     interrupted: bool = False
     warm_up: History | None = None
     m_steps: History | None = None
+    members: list[History] = field(default_factory=list)
+
+    @classmethod
+    def of_members(cls, members):
+        """The record of several fits."""
+        return cls(
+            members=members,
+            n_rollbacks=sum(member.n_rollbacks for member in members),
+            interrupted=any(member.interrupted for member in members),
+        )
 
     def follow(self, warm_up):
         """Take in what happened before."""
@@ -54,7 +66,9 @@ class History(Listener):
 
     @property
     def n_iter(self):
-        """Iterations taken, those of the warm-up and of M-steps included."""
+        """Iterations taken, those of the warm-up, of M-steps and of all members included."""
+        if self.members:
+            return sum(member.n_iter for member in self.members)
         n_before = 0 if self.warm_up is None else self.warm_up.n_iter
         return n_before + (len(self.training_score) if self.m_steps is None else self.m_steps.n_iter)
 

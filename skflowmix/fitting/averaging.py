@@ -1,0 +1,77 @@
+"""Several fits in place of one, and their mean.
+
+What a single flow learns between the rows is chance: the mean of several keeps what they agree on. Each member has its
+own start, and its own rows are held out, so that every row teaches most of them.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from ..modules.averages import mean_of
+from ..training import QUIET, History
+from .fit import fit_mixture
+from .fitted import FittedMixture
+
+
+def check_averaging(settings):
+    """Raise a ValueError where an average requires something of another parameter."""
+    if settings.n_estimators > 1 and settings.posterior != "exact":
+        raise ValueError(
+            f"n_estimators={settings.n_estimators} requires posterior='exact': networks that answer for the components "
+            "of one mixture do not say which of several mixtures a row belongs to."
+        )
+
+
+def fit_average(settings, table, recipe, *, before=None, report=QUIET):
+    """Fit as many mixtures as `n_estimators` says, and keep their mean; parameters as of `fit_mixture`.
+
+    After Ctrl-C it is the mean of what there is.
+    """
+    check_averaging(settings)
+    if settings.n_estimators == 1:
+        return fit_mixture(settings, table, recipe, before=before, report=report)
+    seeds = check_random_state(settings.random_state).randint(np.iinfo(np.int32).max, size=settings.n_estimators)
+    befores = _members_before(before, settings)
+    members: list[FittedMixture] = []
+    for seed, own in zip(seeds.tolist(), befores, strict=True):
+        try:
+            member = fit_mixture(replace(settings, random_state=seed), table, recipe, before=own, report=report)
+        except KeyboardInterrupt:
+            if not members:
+                raise
+            members[-1].history.interrupted = True
+            break
+        members.append(member)
+        if member.history.interrupted:
+            break
+    return mean_of_fits(members)
+
+
+def _members_before(before, settings):
+    if before is None:
+        return [None] * settings.n_estimators
+    members = before.members or (before,)
+    if len(members) != settings.n_estimators:
+        raise ValueError(
+            f"warm_start=True goes on from a fit of n_estimators={len(members)}; got {settings.n_estimators}."
+        )
+    return members
+
+
+def mean_of_fits(members):
+    """The mean of fits of the same rows as a fit; components are those of one member after the other."""
+    classes = [member.plan.component_class for member in members]
+    first = np.cumsum([0, *map(len, classes)])
+    return replace(
+        members[0],
+        mixture=mean_of([member.mixture for member in members]),
+        plan=replace(members[0].plan, component_class=np.concatenate(classes)),
+        slots=np.concatenate([member.slots + start for member, start in zip(members, first[:-1], strict=True)]),
+        score=float(np.mean([member.score for member in members])),
+        bounds=[bound for member in members for bound in member.bounds],
+        converged=all(member.converged for member in members),
+        history=History.of_members([member.history for member in members]),
+        members=tuple(members),
+    )

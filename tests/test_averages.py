@@ -1,0 +1,150 @@
+"""The mean of several fits: one mixture, whose density, draws and probabilities stay exact."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp
+from sklearn.base import clone
+from sklearn.datasets import load_wine
+
+from skflowmix import FlowMixtureDensity
+from skflowmix.fitting import averaging
+from skflowmix.modules import FlowMixture, Normal, make_flow, make_shared_layers
+from skflowmix.modules.averages import mean_of
+
+FAST = {"n_components": 2, "n_layers": 1, "hidden_layer_sizes": (8,), "max_iter": 4, "tol": 1e9, "n_iter_no_change": 1}
+X = np.random.RandomState(0).standard_normal((90, 3))
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def random_mixture(flow, seed, *, n_components=3, n_shared_layers=0):
+    generator = torch.Generator().manual_seed(seed)
+    sizes = {"n_layers": 2, "n_shared_layers": n_shared_layers, "hidden_layer_sizes": (8,), "generator": generator}
+    shared = make_shared_layers(flow, 3, **sizes) if n_shared_layers else None
+    mixture = FlowMixture(
+        make_flow(flow, n_components, 3, **sizes), Normal(n_components, 3), n_components, shared=shared
+    )
+    with torch.no_grad():
+        for parameter in mixture.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return mixture.double().eval()
+
+
+def density(device="cpu", **changes):
+    return FlowMixtureDensity(device=device, random_state=0, **FAST | {"n_estimators": 3} | changes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"n_shared_layers": 1}], ids=["own layers", "shared layers"])
+@pytest.mark.parametrize("flow", ["nsf", "maf", "planar", ["nsf", "affine", "nsf"]], ids=str)
+def test_density_is_the_mean_of_the_densities(flow, changes):
+    if isinstance(flow, list) and changes:
+        pytest.skip("lists of flows share no layers")
+    mixtures, x = [random_mixture(flow, seed, **changes) for seed in range(3)], torch.as_tensor(X)
+    mean = mean_of(mixtures)
+    with torch.no_grad():
+        joint = torch.cat([mixture.log_joint(x) - np.log(3) for mixture in mixtures], 1)
+        torch.testing.assert_close(mean.log_joint(x), joint)
+        torch.testing.assert_close(mean.log_prob(x), joint.logsumexp(1))
+        drawn, component, log_prob = mean.sample_and_component_log_prob(200, generator=torch.Generator().manual_seed(0))
+        own = mean.component_log_prob(drawn)[0].gather(1, component[:, None]).squeeze(1)
+        torch.testing.assert_close(log_prob, own, atol=1e-6, rtol=1e-6)
+
+
+def test_mixtures_of_different_size():
+    mixtures = [random_mixture("nsf", 0, n_components=2), random_mixture("nsf", 1, n_components=4)]
+    mean = mean_of(mixtures)
+    assert mean.n_components == 6
+    expected = logsumexp([mixture.log_prob(torch.as_tensor(X)).detach() for mixture in mixtures], axis=0) - np.log(2)
+    np.testing.assert_allclose(mean.log_prob(torch.as_tensor(X)).detach(), expected)
+
+
+def test_fit_is_the_mean_of_fits_with_other_starts_and_rows(device):
+    model = density(device).fit(X)
+    seeds = np.random.RandomState(0).randint(np.iinfo(np.int32).max, size=3)
+    alone = [density(device, n_estimators=1).set_params(random_state=int(seed)).fit(X) for seed in seeds]
+    np.testing.assert_allclose(
+        model.score_samples(X), logsumexp([fit.score_samples(X) for fit in alone], axis=0) - np.log(3), rtol=1e-6
+    )
+    assert model.lower_bound_ == pytest.approx(np.mean([fit.lower_bound_ for fit in alone]))
+    assert model.n_iter_ == sum(fit.n_iter_ for fit in alone)
+    assert [len(history.training_score) for history in model.history_.members] == [
+        len(fit.history_.training_score) for fit in alone
+    ]
+    np.testing.assert_allclose(model.weights_, np.concatenate([fit.weights_ for fit in alone]) / 3)
+    assert model.n_components_ == 6
+    assert model.predict_proba(X).shape == (90, 6)
+    np.testing.assert_allclose(model.predict_proba(X).sum(1), 1)
+
+
+def test_copies_and_draws(device):
+    model = density(device).fit(X)
+    copied = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copied.score_samples(X), model.score_samples(X))
+    for one, other in zip(copied.sample(50, random_state=1), model.sample(50, random_state=1), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(clone(model).fit(X).score_samples(X), model.score_samples(X))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"solver": "em"}, {"flow": ["nsf", "affine"]}, {"n_shared_layers": 1, "n_layers": 2}, {"n_components": "auto"}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_with_other_parameters(changes, device):
+    model = density(device, **changes).fit(X)
+    assert np.isfinite(model.score_samples(X)).all()
+    assert model.weights_.sum() == pytest.approx(1)
+
+
+def test_labels_tie_components_of_every_member(device):
+    y = np.where(X[:, 0] > 0.5, "right", "left").astype(object)
+    model = density(device, labels="all").fit(X, y)
+    assert model.classes_.tolist() == ["left", "right"]
+    proba = model.predict_proba(X)
+    assert ((proba[:, 1::2].sum(1) > 0.5) == (X[:, 0] > 0.5)).mean() > 0.7
+
+
+def test_a_warm_start_goes_on_from_each_member(device):
+    model = density(device, warm_start=True).fit(X)
+    before = [history.n_iter for history in model.history_.members]
+    model.fit(X)
+    assert len(model.history_.members) == len(before)
+    assert all(history.start_score for history in model.history_.members)
+    with pytest.raises(ValueError, match="n_estimators=3; got 2"):
+        model.set_params(n_estimators=2).fit(X)
+
+
+def test_ctrl_c_keeps_the_members_that_are_there(device, monkeypatch):
+    begun = []
+
+    def fit_mixture(*args, original=averaging.fit_mixture, **kwargs):
+        begun.append(1)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(averaging, "fit_mixture", fit_mixture)
+    model = density(device)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X)
+    assert model.history_.interrupted
+    assert model.n_components_ == 4
+    assert np.isfinite(model.score_samples(X)).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"), [({"n_estimators": 0}, "n_estimators"), ({"posterior": "amortized"}, "n_estimators=3")]
+)
+def test_errors(changes, message):
+    with pytest.raises(ValueError, match=message):
+        density(**changes).fit(X)
+
+
+def test_the_mean_describes_new_rows_better_than_its_members(device):
+    wine = load_wine().data
+    learned, new = wine[::2], wine[1::2]
+    model = FlowMixtureDensity(2, n_estimators=3, max_iter=40, random_state=0, device=device).fit(learned)
+    members = [FlowMixtureDensity(2, max_iter=40, random_state=seed, device=device).fit(learned) for seed in range(2)]
+    assert model.score(new) > max(member.score(new) for member in members)
