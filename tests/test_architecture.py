@@ -31,7 +31,7 @@ ROOMS_OF_MODULES = [
     {"transforms"},
     {"bases"},
     {"flows", "posterior", "chains"},
-    {"mixture"},
+    {"mixture", "conditional"},
     {"__init__"},
 ]
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
