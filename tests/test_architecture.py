@@ -31,7 +31,7 @@ ROOMS_OF_MODULES = [
     {"transforms"},
     {"bases"},
     {"flows", "posterior", "chains"},
-    {"mixture"},
+    {"mixture", "conditional"},
     {"averages"},
     {"__init__"},
 ]

@@ -1,5 +1,6 @@
 """The experiments of examples/papers run, small, and print what they should: docs/notes/published-experiments.md."""
 
+import energies
 import numpy as np
 import planar_depth
 import pruning
@@ -88,6 +89,25 @@ class TestPlanarDepth:
     def test_widths_give_about_the_parameters_wanted(self, flow, n_parameters):
         n_units = planar_depth.width_for(flow, n_parameters)
         assert planar_depth.count_parameters(flow, 4, n_units) == pytest.approx(n_parameters, rel=0.06)
+
+
+class TestEnergies:
+    def test_every_flow_has_a_divergence(self, table):
+        rows = table(energies, "--energies", "1")
+        assert len(rows) == len(energies.CASES)
+        divergence = numbers(rows, "KL(q || p), nats")
+        assert ((divergence > 0) & (divergence < 2)).all()
+
+    def test_divergence_of_a_grid_is_the_integral(self):
+        """Of two Gaussians, where it is known."""
+        grid = energies.Grid(301)
+
+        def gaussian(points, scale=1.0):
+            return -0.5 * (points / scale).square().sum(1)
+
+        one, other = grid.normalized(gaussian), grid.normalized(lambda points: gaussian(points, 0.5))
+        assert grid.divergence(one, one) == pytest.approx(0, abs=1e-12)
+        assert grid.divergence(other, one) == pytest.approx(2 * (np.log(2) + 0.125 - 0.5), abs=1e-6)
 
 
 def test_accuracy_matches_clusters_to_classes():

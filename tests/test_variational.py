@@ -12,6 +12,10 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import estimator_html_repr
 
 from skflowmix import FlowMixturePosterior
+from skflowmix.inference.approximation import Seen
+from skflowmix.inference.coordinates import Coordinates
+from skflowmix.inference.start import cloud, find_start
+from skflowmix.inference.target import Target
 from skflowmix.modules import BASES, PRESETS
 from skflowmix.training.loop import Run
 
@@ -77,6 +81,24 @@ def test_modes_thirty_deviations_apart_are_found(n_components, device):
     assert (posterior.n_modes_, posterior.n_components_) == (2, 2)
     np.testing.assert_allclose(np.sort(posterior.weights_), [0.3, 0.7], atol=0.01)
     assert posterior.log_evidence_ == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize(("temperature", "center", "scale"), [(1.0, 3, 1), (0.1, 0, 4)])
+def test_one_component_begins_where_the_first_temperature_is(temperature, center, scale):
+    """In one of two modes, or on both; these are two whatever the temperature."""
+
+    def log_density(theta):
+        return torch.logaddexp(-0.5 * (theta - 3).square(), -0.5 * (theta + 3).square()).sum(1)
+
+    target = Target(log_density, vectorized=True, dtype=torch.float64)
+    target.probe(torch.zeros(1, 1))
+    seen = Seen(target, Coordinates.within(None, 1, torch.device("cpu")))
+    generator = torch.Generator().manual_seed(0)
+    points, reach = cloud(1, generator=generator, device="cpu")
+    start = find_start(seen, points, reach, 1, temperature=temperature, generator=generator)
+    assert start.n_modes == 2
+    assert start.components.mean.abs().item() == pytest.approx(center, abs=0.7)
+    assert start.components.cholesky.item() == pytest.approx(scale, rel=0.4)
 
 
 def test_a_banana_is_bent(device):

@@ -57,13 +57,18 @@ def fit_posterior(settings, log_density, n_features, *, report=QUIET):
     with report.phase("start"):
         points, reach = cloud(n_features, generator=generator, device=device)
         target.probe(coordinates.to_theta(points)[0])
-        start = find_start(Seen(target, coordinates), points, reach, settings.n_components, generator=generator)
+        how = {"temperature": _first_temperature(settings), "generator": generator}
+        start = find_start(Seen(target, coordinates), points, reach, settings.n_components, **how)
         coordinates, start = _in_units_of(start, coordinates)
         mixture = new_mixture(settings, start, _seed(random_state)).to(device)
     converged, history = _train(settings, mixture, Seen(target, coordinates), generator, report)
     approximation = Approximation(mixture.double(), coordinates, target)
     verdict = judge(approximation, _seed(random_state))
     return FittedPosterior(approximation, start.n_modes, converged, history, verdict)
+
+
+def _first_temperature(settings):
+    return _FIRST_TEMPERATURE if settings.annealing_iter else 1.0
 
 
 def _seed(random_state):
@@ -126,7 +131,7 @@ def _train(settings, mixture, log_density, generator, report):
         mixture,
         NoiseBatches(draw, max(settings.n_draws // mixture.n_components, 1), _STEPS_PER_ITERATION),
         options,
-        objective=ReverseDivergence(log_density, _FIRST_TEMPERATURE if settings.annealing_iter else 1.0),
+        objective=ReverseDivergence(log_density, _first_temperature(settings)),
         validation=Noise(draw(_DRAWS_THAT_DECIDE // mixture.n_components + 1)),
         report=report,
     )

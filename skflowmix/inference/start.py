@@ -3,6 +3,7 @@ as there are to be components, chosen by the bound of the mixture that they make
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -45,7 +46,23 @@ def cloud(n_features, *, generator, device):
     return points * reach[:, None], reach
 
 
-def find_start(target, points, reach, n_components, *, generator):
+@dataclass(frozen=True)
+class Tempered:
+    """A target whose log-density is multiplied by a number."""
+
+    target: Any
+    temperature: float
+
+    def __call__(self, x):
+        return self.temperature * self.target(x)
+
+    def value_and_gradient(self, x):
+        """As of `approximation.Seen`."""
+        value, gradient = self.target.value_and_gradient(x)
+        return self.temperature * value, self.temperature * gradient
+
+
+def find_start(target, points, reach, n_components, *, temperature=1.0, generator):
     """Gaussians to begin with.
 
     Parameters
@@ -55,16 +72,21 @@ def find_start(target, points, reach, n_components, *, generator):
     points, reach : Tensor
         As of `cloud`.
     n_components : int or "auto"
+    temperature : float, default=1.0
+        What the log-density is multiplied by when training begins: less than one makes wide Gaussians, on several
+        modes at once where there are fewer components than those.
     generator : torch.Generator
 
     Returns
     -------
     Start
     """
-    end, value, met = ascend(
-        target.value_and_gradient, target, points, reach, max_iter=_MAX_ASCENT, generator=generator
-    )
+    how = {"max_iter": _MAX_ASCENT, "generator": generator}
+    end, value, met = ascend(target.value_and_gradient, target, points, reach, **how)
     modes, group = _modes(target, end, value)
+    if temperature != 1:
+        target = Tempered(target, temperature)
+        _, _, met = ascend(target.value_and_gradient, target, points, reach, **how)
     z = torch.randn(_DRAWS, points.shape[1], generator=generator, dtype=points.dtype, device=points.device)
     z = torch.cat([z, -z])
     at_modes = _laplace(target, modes, z)

@@ -1,6 +1,7 @@
 """Torch modules: transforms, flows, bases, and the mixture that they make."""
 
 from .bases import BASES, Base, Logistic, Normal, StudentT, Uniform
+from .conditional import ConditionalFlowMixture
 from .flows import FOR_DRAWS, PRESETS, make_flow, make_shared_layers
 from .mixture import FlowMixture
 from .nets import MLP
@@ -12,6 +13,7 @@ __all__ = [
     "MLP",
     "PRESETS",
     "Base",
+    "ConditionalFlowMixture",
     "FlowMixture",
     "Logistic",
     "Normal",

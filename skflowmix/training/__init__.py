@@ -2,6 +2,7 @@
 
 from .batches import Demands, Noise, NoiseBatches, RowBatches, Rows
 from .compilation import compiled, plain_copy
+from .conditional import PairBatches, Pairs, fit_conditional
 from .em import e_step
 from .history import History
 from .loop import QUIET, TrainingOptions, evaluate, train
@@ -26,6 +27,8 @@ __all__ = [
     "Noise",
     "NoiseBatches",
     "Objective",
+    "PairBatches",
+    "Pairs",
     "Printer",
     "Report",
     "RowBatches",
@@ -40,6 +43,7 @@ __all__ = [
     "e_step",
     "elbo_loss",
     "evaluate",
+    "fit_conditional",
     "mixture_loss",
     "plain_copy",
     "train",
