@@ -45,6 +45,10 @@ class ConditionalFlowMixture(nn.Module):
     """
 
     n_restarts = 1
+    theta_location: torch.Tensor
+    theta_scale: torch.Tensor
+    context_location: torch.Tensor
+    context_scale: torch.Tensor
 
     def __init__(
         self,
