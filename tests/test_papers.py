@@ -95,7 +95,7 @@ class TestEnergies:
     def test_every_flow_has_a_divergence(self, table):
         rows = table(energies, "--energies", "1")
         assert len(rows) == len(energies.CASES)
-        divergence = numbers(rows, "KL(q || p), nats")
+        divergence = numbers(rows, "KL(q, p), nats")
         assert ((divergence > 0) & (divergence < 2)).all()
 
     def test_divergence_of_a_grid_is_the_integral(self):
