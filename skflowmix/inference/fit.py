@@ -12,6 +12,7 @@ from ..modules import BASES, FOR_DRAWS, FlowMixture, StudentT, make_flow, make_s
 from ..training import QUIET, Noise, NoiseBatches, TrainingOptions, train
 from .approximation import Approximation, Seen
 from .coordinates import Coordinates
+from .extended import ExtendedDivergence, ExtendedMixture, new_chain
 from .fitted import FittedPosterior, Verdict
 from .importance import effective_size, evidence, pareto_smoothed
 from .objective import ReverseDivergence
@@ -48,7 +49,6 @@ def fit_posterior(settings, log_density, n_features, *, report=QUIET):
         If settings do not fit each other, or the log-density is not what it has to be.
     """
     check_posterior_settings(settings)
-    check_posterior_settings(settings)
     random_state = check_random_state(settings.random_state)
     device = resolve_device(settings.device)
     target = Target(log_density, vectorized=settings.vectorized, dtype=getattr(torch, settings.dtype))
@@ -56,12 +56,17 @@ def fit_posterior(settings, log_density, n_features, *, report=QUIET):
     generator = seeded_generator(_seed(random_state), device)
     with report.phase("start"):
         points, reach = cloud(n_features, generator=generator, device=device)
-        target.probe(coordinates.to_theta(points)[0])
+        theta, _ = coordinates.to_theta(points)
+        target.probe(theta)
         start = find_start(Seen(target, coordinates), points, reach, settings.n_components, generator=generator)
         coordinates, start = _in_units_of(start, coordinates)
-        mixture = new_mixture(settings, start, _seed(random_state)).to(device)
-    converged, history = _train(settings, mixture, Seen(target, coordinates), generator, report)
-    approximation = Approximation(mixture.double(), coordinates, target)
+        seed = _seed(random_state)
+        mixture, chain = new_mixture(settings, start, seed).to(device), new_chain(settings, start, seed)
+        if chain is not None and chain.needs_slope:
+            target.probe_curvature(theta)
+    model = mixture if chain is None else ExtendedMixture(mixture, chain.to(device))
+    converged, history = _train(settings, model, Seen(target, coordinates), generator, report)
+    approximation = Approximation(mixture.double(), coordinates, target, chain if chain is None else chain.double())
     verdict = judge(approximation, _seed(random_state))
     return FittedPosterior(approximation, start.n_modes, converged, history, verdict)
 
@@ -109,11 +114,17 @@ def new_mixture(settings, start, seed):
     return mixture.to(getattr(torch, settings.dtype))
 
 
-def _train(settings, mixture, log_density, generator, report):
+def _train(settings, model, log_density, generator, report):
+    mixture, divergence, n_noise = model, ReverseDivergence, 0
+    if isinstance(model, ExtendedMixture):
+        mixture, divergence, n_noise = model.mixture, ExtendedDivergence, model.chain.n_noise
     like = {"dtype": mixture.logits.dtype, "device": mixture.logits.device, "generator": generator}
 
     def draw(n):
-        return mixture.base.noise((mixture.n_components, n, mixture.base.n_features), **like).transpose(0, 1)
+        noise = mixture.base.noise((mixture.n_components, n, mixture.base.n_features), **like)
+        if n_noise:
+            noise = torch.cat([noise, torch.randn(mixture.n_components, n, n_noise, **like)], 2)
+        return noise.transpose(0, 1)
 
     options = TrainingOptions(
         max_iter=settings.max_iter,
@@ -123,10 +134,10 @@ def _train(settings, mixture, log_density, generator, report):
         tol=settings.tol,
     )
     _, converged, history = train(
-        mixture,
+        model,
         NoiseBatches(draw, max(settings.n_draws // mixture.n_components, 1), _STEPS_PER_ITERATION),
         options,
-        objective=ReverseDivergence(log_density, _FIRST_TEMPERATURE if settings.annealing_iter else 1.0),
+        objective=divergence(log_density, _FIRST_TEMPERATURE if settings.annealing_iter else 1.0),
         validation=Noise(draw(_DRAWS_THAT_DECIDE // mixture.n_components + 1)),
         report=report,
     )

@@ -5,6 +5,7 @@ from .flows import FOR_DRAWS, PRESETS, make_flow, make_shared_layers
 from .mixture import FlowMixture
 from .nets import MLP
 from .posterior import PosteriorNetwork
+from .transitions import Chain, Hamiltonian, OverRelaxation, OverRelaxed
 
 __all__ = [
     "BASES",
@@ -12,9 +13,13 @@ __all__ = [
     "MLP",
     "PRESETS",
     "Base",
+    "Chain",
     "FlowMixture",
+    "Hamiltonian",
     "Logistic",
     "Normal",
+    "OverRelaxation",
+    "OverRelaxed",
     "PosteriorNetwork",
     "StudentT",
     "Uniform",
