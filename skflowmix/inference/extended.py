@@ -79,9 +79,9 @@ TRANSITIONS: dict[str, Callable] = {"hamiltonian": _hamiltonian, "over-relaxed":
 """``make(settings, components, log_weight, seed) -> list of transitions``."""
 
 
-def new_chain(settings, start, seed):
+def new_chain(settings, start, seed, device):
     """The transitions that settings ask for, fit for the Gaussians of a start; None where they ask for none."""
     if settings.transition is None:
         return None
     transitions = TRANSITIONS[settings.transition](settings, start.components, start.log_weight, seed)
-    return Chain(transitions).to(getattr(torch, settings.dtype))
+    return Chain(transitions).to(device, getattr(torch, settings.dtype))

@@ -61,11 +61,10 @@ def fit_posterior(settings, log_density, n_features, *, report=QUIET):
         start = find_start(Seen(target, coordinates), points, reach, settings.n_components, generator=generator)
         coordinates, start = _in_units_of(start, coordinates)
         seed = _seed(random_state)
-        mixture, chain = new_mixture(settings, start, seed).to(device), new_chain(settings, start, seed)
+        mixture, chain = new_mixture(settings, start, seed).to(device), new_chain(settings, start, seed, device)
         if chain is not None and chain.needs_slope:
             target.probe_curvature(theta)
-    model = mixture if chain is None else ExtendedMixture(mixture, chain.to(device))
-    converged, history = _train(settings, model, Seen(target, coordinates), generator, report)
+    converged, history = _train(settings, mixture, chain, Seen(target, coordinates), generator, report)
     approximation = Approximation(mixture.double(), coordinates, target, chain if chain is None else chain.double())
     verdict = judge(approximation, _seed(random_state))
     return FittedPosterior(approximation, start.n_modes, converged, history, verdict)
@@ -114,16 +113,17 @@ def new_mixture(settings, start, seed):
     return mixture.to(getattr(torch, settings.dtype))
 
 
-def _train(settings, model, log_density, generator, report):
-    mixture, divergence, n_noise = model, ReverseDivergence, 0
-    if isinstance(model, ExtendedMixture):
-        mixture, divergence, n_noise = model.mixture, ExtendedDivergence, model.chain.n_noise
+def _train(settings, mixture, chain, log_density, generator, report):
+    first_temperature = _FIRST_TEMPERATURE if settings.annealing_iter else 1.0
+    model, objective = mixture, ReverseDivergence(log_density, first_temperature)
+    if chain is not None:
+        model, objective = ExtendedMixture(mixture, chain), ExtendedDivergence(log_density, first_temperature)
     like = {"dtype": mixture.logits.dtype, "device": mixture.logits.device, "generator": generator}
 
     def draw(n):
         noise = mixture.base.noise((mixture.n_components, n, mixture.base.n_features), **like)
-        if n_noise:
-            noise = torch.cat([noise, torch.randn(mixture.n_components, n, n_noise, **like)], 2)
+        if chain is not None:
+            noise = torch.cat([noise, torch.randn(mixture.n_components, n, chain.n_noise, **like)], 2)
         return noise.transpose(0, 1)
 
     options = TrainingOptions(
@@ -137,7 +137,7 @@ def _train(settings, model, log_density, generator, report):
         model,
         NoiseBatches(draw, max(settings.n_draws // mixture.n_components, 1), _STEPS_PER_ITERATION),
         options,
-        objective=divergence(log_density, _FIRST_TEMPERATURE if settings.annealing_iter else 1.0),
+        objective=objective,
         validation=Noise(draw(_DRAWS_THAT_DECIDE // mixture.n_components + 1)),
         report=report,
     )

@@ -88,6 +88,9 @@ class Target:
                 torch.autograd.grad(gradient.sum(), theta, allow_unused=True)
         except RuntimeError as error:
             raise ValueError(f"{_CURVATURE}; torch says: {error}") from error
+        known = gradient[gradient.isfinite().all(1)]
+        if not gradient.requires_grad and (known != known[:1]).any():
+            raise ValueError(f"{_CURVATURE}; its gradient is no constant, but has no derivative.")
 
     def check(self, value):
         """Raise a ValueError where a density is infinite."""

@@ -180,14 +180,14 @@ class OverRelaxation(nn.Module):
 class OverRelaxed(nn.Module):
     """A sweep of over-relaxation; the way back replaces the features one by one as well, the last one first.
 
-    Each is normal about a linear function of all features at that time, with coefficients of its own. Where x_0 is
-    normal that is the exact way back, whatever the target is.
+    Each is normal about a linear function of all features at that time. Its coefficients are those of the sweep, which
+    is its own way back where it leaves the density as it is, and what is learned to be added to them. Where x_0 is
+    normal the exact way back is of that form, whatever the target is.
 
     Parameters
     ----------
     relaxation : OverRelaxation
-        Shared by the sweeps of a chain. The way back begins as the sweep itself, which is right where it leaves the
-        density as it is.
+        Shared by the sweeps of a chain.
     """
 
     needs_slope = False
@@ -195,11 +195,10 @@ class OverRelaxed(nn.Module):
     def __init__(self, relaxation):
         super().__init__()
         self.relaxation = relaxation
-        weights, constants, log_scale = (tensor.detach() for tensor in relaxation.sweep())
-        self.n_features = len(constants)
-        self.weights = nn.Parameter(weights[None].clone())
-        self.constants = nn.Parameter(constants[None].clone())
-        self.log_scale = nn.Parameter(log_scale[None].clone())
+        self.n_features = relaxation.mean.shape[1]
+        self.weights = nn.Parameter(torch.zeros_like(relaxation.factor))
+        self.constants = nn.Parameter(torch.zeros_like(relaxation.mean))
+        self.log_scale = nn.Parameter(torch.zeros_like(relaxation.mean))
 
     def forward(self, x, noise, slope=None):
         """See `Chain`."""
@@ -211,8 +210,8 @@ class OverRelaxed(nn.Module):
             new = mean + log_scale[i].exp() * noise[:, i]
             log_q = _log_normal(new, fixed_mean, log_scale[i].detach())
             x = torch.cat([x[:, :i], new[:, None], x[:, i + 1 :]], 1)
-            back = x @ self.weights[0, i] + self.constants[0, i]
-            log_ratio = log_ratio + _log_normal(old, back, self.log_scale[0, i]) - log_q
+            back = x @ (weights[i] + self.weights[0, i]) + constants[i] + self.constants[0, i]
+            log_ratio = log_ratio + _log_normal(old, back, log_scale[i] + self.log_scale[0, i]) - log_q
         return x, log_ratio
 
 
