@@ -1,4 +1,4 @@
-"""Markov chains behind a mixture: leapfrog steps, over-relaxation, their bound and their weights, and fits with them."""
+"""Markov chains behind a mixture: leapfrog steps, over-relaxation, their bound, their weights, and fits with them."""
 
 import copy
 import math
@@ -89,10 +89,10 @@ def make_chain(transition, n_features=3, seed=0, size=0.04):
 
 class TestLeapfrog:
     def test_steps_lead_back_with_the_velocity_turned_round(self):
-        x, velocity, step = randn(5, 3), randn(5, 3, seed=1), torch.tensor([0.3, 0.1, 0.2])
-        end, last = leapfrog(x, velocity, slope, step, 7)
-        assert (end - x).abs().min() > 0.01
-        start, first = leapfrog(end, -last, slope, step, 7)
+        x, velocity, steps = randn(5, 3), randn(5, 3, seed=1), 0.3 * randn(7, 3, seed=2).exp()
+        end, last = leapfrog(x, velocity, slope, steps)
+        assert (end - x).norm(dim=1).min() > 0.5
+        start, first = leapfrog(end, -last, slope, steps.flip(0))
         torch.testing.assert_close(start, x, rtol=0, atol=1e-12)
         torch.testing.assert_close(-first, velocity, rtol=0, atol=1e-12)
 
@@ -101,7 +101,7 @@ class TestLeapfrog:
             return _tamed(-1000 * x**3 + 50 * x.roll(1, 1).sin())
 
         def steps(state):
-            return torch.cat(leapfrog(state[None, :3], state[None, 3:], steep, 0.05, 4), 1)[0]
+            return torch.cat(leapfrog(state[None, :3], state[None, 3:], steep, torch.full((4, 3), 0.05)), 1)[0]
 
         for state in randn(5, 6):
             jacobian = torch.autograd.functional.jacobian(steps, state)
@@ -109,7 +109,7 @@ class TestLeapfrog:
 
     def test_energy_is_nearly_kept(self):
         x, velocity = randn(20, 3), randn(20, 3, seed=1)
-        end, last = leapfrog(x, velocity, slope, 0.01, 100)
+        end, last = leapfrog(x, velocity, slope, torch.full((100, 3), 0.01))
         energies = [v.square().sum(1) / 2 - log_density(place) for place, v in ((x, velocity), (end, last))]
         torch.testing.assert_close(*energies, rtol=0, atol=1e-3)
 

@@ -80,7 +80,8 @@ class Hamiltonian(nn.Module):
 
     The map of place and velocity has the determinant one, so that the ratio is
     :math:`\log r(v \mid x) - \log q(v')`, v' being the velocity before and v after the steps. Velocities are in units
-    in which their deviations are one; the step sizes, one for each feature, have the masses in them.
+    in which their deviations are one; the sizes of the steps, one for each step and feature, have the masses in them.
+    With steps of nil among them they are fewer steps, so that the best bound of more is at least as good.
 
     Parameters
     ----------
@@ -100,15 +101,15 @@ class Hamiltonian(nn.Module):
 
     def __init__(self, n_features, n_steps, path, *, hidden_layer_sizes=(32, 32), generator=None):
         super().__init__()
-        self.n_features, self.n_steps = n_features, n_steps
-        self.log_step = nn.Parameter(torch.full((1, n_features), path / n_steps).log())
+        self.n_features = n_features
+        self.log_step = nn.Parameter(torch.full((1, n_steps, n_features), path / n_steps).log())
         self.linear = nn.Parameter(torch.zeros(1, n_features, n_features))
         sizes = (n_features, *hidden_layer_sizes, 2 * n_features)
         self.network = MLP(1, sizes, activation="silu", generator=generator)
 
     def forward(self, x, noise, slope):
         """See `Chain`; the noise is the velocity."""
-        end, velocity = leapfrog(x, noise, lambda place: _tamed(slope(place)), self.log_step.exp(), self.n_steps)
+        end, velocity = leapfrog(x, noise, lambda place: _tamed(slope(place)), self.log_step[0].exp())
         return end, self.log_reverse(velocity, end) + 0.5 * noise.square().sum(1)
 
     def log_reverse(self, velocity, end):
@@ -119,12 +120,17 @@ class Hamiltonian(nn.Module):
         return _log_normal(velocity, mean, log_scale).sum(1)
 
 
-def leapfrog(x, velocity, slope, step, n_steps):
-    """Places and velocities after leapfrog steps, both (N, D); with the velocity turned round they lead back."""
-    velocity = velocity + step / 2 * slope(x)
-    for number in range(1, n_steps + 1):
+def leapfrog(x, velocity, slope, steps):
+    """Places and velocities, both (N, D), after leapfrog steps of sizes (L, D).
+
+    With the velocity turned round, and the steps in the reverse order, they lead back.
+    """
+    acceleration = slope(x)
+    for step in steps:
+        velocity = velocity + step / 2 * acceleration
         x = x + step * velocity
-        velocity = velocity + (step if number < n_steps else step / 2) * slope(x)
+        acceleration = slope(x)
+        velocity = velocity + step / 2 * acceleration
     return x, velocity
 
 
