@@ -17,15 +17,16 @@ from .target import Target
 
 @dataclass(frozen=True)
 class Seen:
-    """A target as it is seen in the coordinates of a mixture."""
+    """A target as it is seen in the coordinates of a mixture, its logarithm counted from a level on, in nats."""
 
     target: Target
     coordinates: Coordinates
+    level: float = 0.0
 
     def __call__(self, u):
         """Log-density of rows: Tensor of shape (N, D) -> Tensor of shape (N,), -inf where it is none."""
         theta, log_det = self.coordinates.to_theta(u)
-        value = self.target(theta) + log_det
+        value = self.target(theta) + log_det - self.level
         return torch.where(value.isnan(), -torch.inf, value)
 
     def value_and_gradient(self, u):

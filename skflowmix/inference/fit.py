@@ -58,13 +58,19 @@ def fit_posterior(settings, log_density, n_features, *, report=QUIET):
         points, reach = cloud(n_features, generator=generator, device=device)
         theta, _ = coordinates.to_theta(points)
         target.probe(theta)
-        start = find_start(Seen(target, coordinates), points, reach, settings.n_components, generator=generator)
+        level = float(Seen(target, coordinates)(points).max())
+        seen = Seen(target, coordinates, level)
+        start = find_start(seen, points, reach, settings.n_components, generator=generator)
         coordinates, start = _in_units_of(start, coordinates)
         seed = _seed(random_state)
         mixture, chain = new_mixture(settings, start, seed).to(device), new_chain(settings, start, seed, device)
         if chain is not None and chain.needs_slope:
             target.probe_curvature(theta)
-    converged, history = _train(settings, mixture, chain, Seen(target, coordinates), generator, report)
+    how = Seen(target, coordinates), _FIRST_TEMPERATURE if settings.annealing_iter else 1.0, level + start.bound
+    model, objective = mixture, ReverseDivergence(*how)
+    if chain is not None:
+        model, objective = ExtendedMixture(mixture, chain), ExtendedDivergence(*how)
+    converged, history = _train(settings, mixture, model, objective, generator, report)
     approximation = Approximation(mixture.double(), coordinates, target, chain if chain is None else chain.double())
     verdict = judge(approximation, _seed(random_state))
     return FittedPosterior(approximation, start.n_modes, converged, history, verdict)
@@ -113,17 +119,14 @@ def new_mixture(settings, start, seed):
     return mixture.to(getattr(torch, settings.dtype))
 
 
-def _train(settings, mixture, chain, log_density, generator, report):
-    first_temperature = _FIRST_TEMPERATURE if settings.annealing_iter else 1.0
-    model, objective = mixture, ReverseDivergence(log_density, first_temperature)
-    if chain is not None:
-        model, objective = ExtendedMixture(mixture, chain), ExtendedDivergence(log_density, first_temperature)
+def _train(settings, mixture, model, objective, generator, report):
+    """Train a mixture, as all of a model or with the chain behind it."""
     like = {"dtype": mixture.logits.dtype, "device": mixture.logits.device, "generator": generator}
 
     def draw(n):
         noise = mixture.base.noise((mixture.n_components, n, mixture.base.n_features), **like)
-        if chain is not None:
-            noise = torch.cat([noise, torch.randn(mixture.n_components, n, chain.n_noise, **like)], 2)
+        if model is not mixture:
+            noise = torch.cat([noise, torch.randn(mixture.n_components, n, model.chain.n_noise, **like)], 2)
         return noise.transpose(0, 1)
 
     options = TrainingOptions(
