@@ -30,7 +30,7 @@ ROOMS_OF_MODULES = [
     {"nets"},
     {"transforms"},
     {"bases"},
-    {"flows", "posterior", "chains"},
+    {"flows", "posterior", "chains", "transitions"},
     {"mixture", "conditional"},
     {"averages"},
     {"__init__"},

@@ -2,6 +2,8 @@
 
 import energies
 import numpy as np
+import over_relaxation
+import overdispersed_counts
 import planar_depth
 import pruning
 import pytest
@@ -108,6 +110,36 @@ class TestEnergies:
         one, other = grid.normalized(gaussian), grid.normalized(lambda points: gaussian(points, 0.5))
         assert grid.divergence(one, one) == pytest.approx(0, abs=1e-12)
         assert grid.divergence(other, one) == pytest.approx(2 * (np.log(2) + 0.125 - 0.5), abs=1e-6)
+
+
+class TestOverRelaxation:
+    def test_bounds_are_below_the_evidence_and_over_relaxed_ones_are_better(self, table):
+        rows = table(over_relaxation)
+        gibbs, relaxed = ([row for row in rows if row["method"] == name] for name in over_relaxation.METHODS)
+        for some in (gibbs, relaxed):
+            least, drawn, error = (numbers(some, name) for name in ("least gap", "gap, drawn", "standard error"))
+            assert (drawn > least - 4 * error - 1e-3).all()
+            np.testing.assert_allclose(drawn, numbers(some, "gap, best way back"), atol=0.1)
+        assert (numbers(relaxed, "gap, drawn") < numbers(gibbs, "gap, drawn")).all()
+        assert (numbers(relaxed, "alpha") < -0.1).all()
+
+    def test_gap_without_sweeps_is_the_divergence_of_independent_features(self):
+        assert over_relaxation.exact_gap(0.0, 0) == pytest.approx(-0.5 * np.log(1 - 0.99**2), abs=1e-9)
+        assert over_relaxation.exact_gap(0.0, 2000) == pytest.approx(0, abs=1e-9)
+
+
+class TestOverdispersedCounts:
+    def test_a_transition_is_tighter_and_no_bound_exceeds_the_evidence(self, table):
+        rows = table(overdispersed_counts)
+        gaps = numbers(rows, "gap, mean")
+        assert 0 < gaps[1] < gaps[0] - 0.1
+
+    def test_the_grid_is_wide_and_fine_enough(self):
+        log_a, log_b, value = overdispersed_counts.grid(300)
+        edges = value[[0, -1]].max(), value[:, [0, -1]].max()
+        assert max(edges) < value.max() - 20
+        finer = overdispersed_counts.exact_log_evidence(*overdispersed_counts.grid(600))
+        assert overdispersed_counts.exact_log_evidence(log_a, log_b, value) == pytest.approx(finer, abs=1e-6)
 
 
 def test_accuracy_matches_clusters_to_classes():

@@ -228,6 +228,18 @@ def test_a_mode_at_the_edge_of_the_support(device):
     assert posterior.log_evidence_ == pytest.approx(0, abs=0.3)
 
 
+@pytest.mark.filterwarnings("ignore:log_density is NaN or -inf at:UserWarning")
+@doubtful
+@pytest.mark.parametrize("level", [-400.0, 400.0])
+def test_draws_without_density_cost_the_same_whatever_the_evidence(level, device):
+    def half(theta):
+        return level + torch.where(theta[:, 0] > 0, (-(theta - 1).square()).sum(1), torch.nan)
+
+    posterior = fit(half, device, n_layers=2, **FAST | {"flow": "realnvp", "max_iter": 6, "n_components": 1})
+    truth = math.log(math.pi) + math.log((1 + math.erf(1)) / 2)
+    assert posterior.log_evidence_ - level == pytest.approx(truth, abs=0.1)
+
+
 ERRORS = {
     "no function": (3, TypeError, "must be a function"),
     "no tensor": (lambda t: 3.0, TypeError, "returned float"),

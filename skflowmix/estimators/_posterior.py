@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
+from ..inference import TRANSITIONS
 from ._parameters import PARAMETER_CONSTRAINTS, MakesFlow
 from ._posterior_base import PosteriorEstimator
 
@@ -52,6 +53,16 @@ class FlowMixturePosterior(PosteriorEstimator):
         Whether `log_density` takes many rows at once.
     n_draws : int, default=512
         Draws of a step, divided among the components.
+    transition : {"hamiltonian", "over-relaxed"} or None, default=None
+        A Markov chain behind the mixture, without rejections, learned with it (arXiv:1410.6460). "hamiltonian":
+        leapfrog steps along the gradient of the density, with learned step sizes and masses; it takes a function of
+        tensors that torch can differentiate twice. "over-relaxed": sweeps that replace feature by feature, by the
+        conditionals of a Gaussian with learned moments and a learned over-relaxation; for densities that are nearly
+        Gaussian.
+    n_transitions : int, default=1
+        Length of the chain.
+    n_leapfrog_steps : int, default=5
+        Leapfrog steps of a Hamiltonian transition.
     annealing_iter : int, default=0
         Iterations over which the log-density is multiplied by a number that rises from .1 to 1.
     max_iter : int, default=200
@@ -74,7 +85,8 @@ class FlowMixturePosterior(PosteriorEstimator):
     Attributes
     ----------
     elbo_ : float
-        Mean of log p - log q over draws, in nats: a lower bound of the log-evidence, but for its own noise.
+        Mean of log p - log q over draws, in nats: a lower bound of the log-evidence, but for its own noise. With a
+        transition q is the density of all states of the chain, and p is extended by that of the learned way back.
     log_evidence_ : float
         Logarithm of the integral of the density, by importance weights, in nats.
     log_evidence_se_ : float
@@ -92,6 +104,8 @@ class FlowMixturePosterior(PosteriorEstimator):
         Mixture weights.
     mixture_ : FlowMixture
         The torch module, in float64, of coordinates that are unbounded and of scale one.
+    chain_ : Chain or None
+        The torch module of the transitions behind it, in the same coordinates; None without a transition.
     n_iter_ : int
         Iterations taken.
     converged_ : bool
@@ -112,7 +126,10 @@ class FlowMixturePosterior(PosteriorEstimator):
     Notes
     -----
     The bound is stratified over the components, with the density of the whole mixture in it (arXiv:1505.05770); its
-    gradient is that of arXiv:1703.09194. Copies by pickle or `copy` do not have the log-density, which need not be fit
+    gradient is that of arXiv:1703.09194. With a transition it is the auxiliary bound of arXiv:1410.6460, weights are
+    those of whole chains, and the density at the end of a chain has no closed form: there are neither `score_samples`
+    nor `importance_weights` of given rows, and Markov chains of ``sample(method="mcmc")`` have the mixture alone for
+    their proposal. Copies by pickle or `copy` do not have the log-density, which need not be fit
     for that: hand it over to what needs it then.
 
     Examples
@@ -130,6 +147,9 @@ class FlowMixturePosterior(PosteriorEstimator):
         "bounds": ["array-like", None],
         "vectorized": ["boolean"],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
+        "transition": [StrOptions(set(TRANSITIONS)), None],
+        "n_transitions": [Interval(Integral, 1, None, closed="left")],
+        "n_leapfrog_steps": [Interval(Integral, 1, None, closed="left")],
         "annealing_iter": [Interval(Integral, 0, None, closed="left")],
     }
 
@@ -145,6 +165,9 @@ class FlowMixturePosterior(PosteriorEstimator):
         bounds: ArrayLike | Sequence[Any] | None = None,
         vectorized: bool = True,
         n_draws: int = 512,
+        transition: Literal["hamiltonian", "over-relaxed"] | None = None,
+        n_transitions: int = 1,
+        n_leapfrog_steps: int = 5,
         annealing_iter: int = 0,
         max_iter: int = 200,
         learning_rate_init: float = 5e-3,
@@ -164,6 +187,9 @@ class FlowMixturePosterior(PosteriorEstimator):
         self.bounds = bounds
         self.vectorized = vectorized
         self.n_draws = n_draws
+        self.transition = transition
+        self.n_transitions = n_transitions
+        self.n_leapfrog_steps = n_leapfrog_steps
         self.annealing_iter = annealing_iter
         self.max_iter = max_iter
         self.learning_rate_init = learning_rate_init

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..bridge import undisturbed
 from ..inference import METHODS, FittedPosterior, PosteriorSettings, fit_posterior
 from ..inference.importance import normalized, pareto_smoothed
-from ..modules import FlowMixture
+from ..modules import Chain, FlowMixture
 from ..threads import one_thread
 from ..training import QUIET, History, Printer, Report
 from ._warnings import warn_of_chains, warn_of_posterior
@@ -116,6 +116,10 @@ class PosteriorEstimator(BaseEstimator):
         return self._fitted.approximation.mixture
 
     @property
+    def chain_(self) -> Chain | None:
+        return self._fitted.approximation.chain
+
+    @property
     def n_iter_(self) -> int:
         return self._fitted.history.n_iter
 
@@ -144,6 +148,15 @@ class PosteriorEstimator(BaseEstimator):
             raise AttributeError(f"{name} is there only after sample(method='mcmc').")
         return vars(self)["_chains"]
 
+    def _without_chain(self, name, instead):
+        approximation = self._fitted.approximation
+        if approximation.chain is not None:
+            raise AttributeError(
+                f"{name} is not there with a transition: rows are ends of chains, whose density has no closed form; "
+                f"{instead}."
+            )
+        return approximation
+
     def score_samples(self, theta: ArrayLike) -> np.ndarray:
         """Log-density log q of each row under the fitted mixture, in nats; -inf outside the bounds.
 
@@ -154,8 +167,13 @@ class PosteriorEstimator(BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        AttributeError
+            If there is a transition, behind which the density has no closed form.
         """
-        approximation = self._fitted.approximation
+        approximation = self._without_chain("score_samples", "elbo_ and log_evidence_ are of whole chains")
         return approximation.log_prob(_check_rows(theta, approximation))
 
     def importance_weights(self, theta: ArrayLike, *, log_density: Callable[..., Any] | None = None) -> np.ndarray:
@@ -172,8 +190,13 @@ class PosteriorEstimator(BaseEstimator):
         -------
         ndarray of shape (n_samples,)
             Non-negative, with sum one; zero where there is no density.
+
+        Raises
+        ------
+        AttributeError
+            If there is a transition: weights are those of whole chains then, and rows are their ends.
         """
-        approximation = self._fitted.approximation
+        approximation = self._without_chain("importance_weights", "draw by weights with sample(method='resample')")
         rows = _check_rows(theta, approximation)
         with undisturbed(), one_thread():
             log_weight = approximation.log_weight(rows, approximation.target_of(log_density))
@@ -197,12 +220,14 @@ class PosteriorEstimator(BaseEstimator):
         random_state : int, RandomState instance or None, default=None
             None takes the estimator's own `random_state`, so that an integer there repeats the draw.
         method : {"flow", "resample", "mcmc"}, default="flow"
-            "flow": independent draws of the mixture. "resample": the same by smoothed importance weights, out of ten
-            times as many, so that a row may come several times. "mcmc": sixteen Markov chains that propose draws of the
-            mixture and move by Hamiltonian dynamics in its latent space, right in the limit whatever the mixture is;
-            `r_hat_` and `chain_ess_` tell of them, and a warning where they do not agree.
+            "flow": independent draws of the mixture, or the ends of chains behind it. "resample": the same by smoothed
+            importance weights, out of ten times as many, so that a row may come several times. "mcmc": sixteen Markov
+            chains that propose draws of the mixture and move by Hamiltonian dynamics in its latent space, right in the
+            limit whatever the mixture is; `r_hat_` and `chain_ess_` tell of them, and a warning where they do not
+            agree.
         log_density : callable, default=None
-            What was fitted; None takes that of the fit, which copies by pickle do not have.
+            What was fitted; None takes that of the fit, which copies by pickle do not have. "flow" asks for it where
+            there are Hamiltonian transitions.
 
         Returns
         -------
@@ -215,7 +240,8 @@ class PosteriorEstimator(BaseEstimator):
             raise ValueError(f"method must be one of {sorted(METHODS)}; got {method!r}.")
         random_state = check_random_state(self.random_state if random_state is None else random_state)
         with undisturbed(), one_thread():
-            target = None if method == "flow" else approximation.target_of(log_density)
+            asked = method != "flow" or approximation.draws_take_the_target
+            target = approximation.target_of(log_density) if asked else None
             theta, chains = METHODS[method](approximation, target, int(n_samples), random_state)
         if chains is not None:
             self._chains = chains

@@ -15,8 +15,8 @@ _FEWEST_CANDIDATES = 1000
 
 
 def _flow(approximation, target, n_samples, random_state):
-    """Draws of the mixture."""
-    return approximation.draw(n_samples, _seed(random_state)), None
+    """Draws of the mixture, or the ends of chains behind it."""
+    return approximation.draw(n_samples, _seed(random_state), target), None
 
 
 def _resample(approximation, target, n_samples, random_state):

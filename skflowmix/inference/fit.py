@@ -12,6 +12,7 @@ from ..modules import BASES, FOR_DRAWS, FlowMixture, StudentT, make_flow, make_s
 from ..training import QUIET, Noise, NoiseBatches, TrainingOptions, train
 from .approximation import Approximation, Seen
 from .coordinates import Coordinates
+from .extended import ExtendedDivergence, ExtendedMixture, new_chain
 from .fitted import FittedPosterior, Verdict
 from .importance import effective_size, evidence, pareto_smoothed
 from .objective import ReverseDivergence
@@ -48,27 +49,32 @@ def fit_posterior(settings, log_density, n_features, *, report=QUIET):
         If settings do not fit each other, or the log-density is not what it has to be.
     """
     check_posterior_settings(settings)
-    check_posterior_settings(settings)
     random_state = check_random_state(settings.random_state)
     device = resolve_device(settings.device)
     target = Target(log_density, vectorized=settings.vectorized, dtype=getattr(torch, settings.dtype))
     coordinates = Coordinates.within(settings.bounds, n_features, device)
     generator = seeded_generator(_seed(random_state), device)
+    temperature = _FIRST_TEMPERATURE if settings.annealing_iter else 1.0
     with report.phase("start"):
         points, reach = cloud(n_features, generator=generator, device=device)
-        target.probe(coordinates.to_theta(points)[0])
-        how = {"temperature": _first_temperature(settings), "generator": generator}
-        start = find_start(Seen(target, coordinates), points, reach, settings.n_components, **how)
+        theta, _ = coordinates.to_theta(points)
+        target.probe(theta)
+        level = float(Seen(target, coordinates)(points).max())
+        how = {"temperature": temperature, "generator": generator}
+        start = find_start(Seen(target, coordinates, level), points, reach, settings.n_components, **how)
         coordinates, start = _in_units_of(start, coordinates)
-        mixture = new_mixture(settings, start, _seed(random_state)).to(device)
-    converged, history = _train(settings, mixture, Seen(target, coordinates), generator, report)
-    approximation = Approximation(mixture.double(), coordinates, target)
+        seed = _seed(random_state)
+        mixture, chain = new_mixture(settings, start, seed).to(device), new_chain(settings, start, seed, device)
+        if chain is not None and chain.needs_slope:
+            target.probe_curvature(theta)
+    loss = Seen(target, coordinates), temperature, level + start.bound
+    model, objective = mixture, ReverseDivergence(*loss)
+    if chain is not None:
+        model, objective = ExtendedMixture(mixture, chain), ExtendedDivergence(*loss)
+    converged, history = _train(settings, mixture, model, objective, generator, report)
+    approximation = Approximation(mixture.double(), coordinates, target, chain if chain is None else chain.double())
     verdict = judge(approximation, _seed(random_state))
     return FittedPosterior(approximation, start.n_modes, converged, history, verdict)
-
-
-def _first_temperature(settings):
-    return _FIRST_TEMPERATURE if settings.annealing_iter else 1.0
 
 
 def _seed(random_state):
@@ -114,11 +120,15 @@ def new_mixture(settings, start, seed):
     return mixture.to(getattr(torch, settings.dtype))
 
 
-def _train(settings, mixture, log_density, generator, report):
+def _train(settings, mixture, model, objective, generator, report):
+    """Train a mixture, as all of a model or with the chain behind it."""
     like = {"dtype": mixture.logits.dtype, "device": mixture.logits.device, "generator": generator}
 
     def draw(n):
-        return mixture.base.noise((mixture.n_components, n, mixture.base.n_features), **like).transpose(0, 1)
+        noise = mixture.base.noise((mixture.n_components, n, mixture.base.n_features), **like)
+        if model is not mixture:
+            noise = torch.cat([noise, torch.randn(mixture.n_components, n, model.chain.n_noise, **like)], 2)
+        return noise.transpose(0, 1)
 
     options = TrainingOptions(
         max_iter=settings.max_iter,
@@ -128,10 +138,10 @@ def _train(settings, mixture, log_density, generator, report):
         tol=settings.tol,
     )
     _, converged, history = train(
-        mixture,
+        model,
         NoiseBatches(draw, max(settings.n_draws // mixture.n_components, 1), _STEPS_PER_ITERATION),
         options,
-        objective=ReverseDivergence(log_density, _first_temperature(settings)),
+        objective=objective,
         validation=Noise(draw(_DRAWS_THAT_DECIDE // mixture.n_components + 1)),
         report=report,
     )

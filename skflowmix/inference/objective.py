@@ -21,8 +21,8 @@ PRICE = 20.0
 class ReverseDivergence:
     r"""Loss of latent draws, by which flows learn a target.
 
-    Where the target is nil there is no slope that leads back. Such draws count as if log p were log q minus a price
-    there, and by the slope of log q at them: that is the gradient of their probability, times the price.
+    Where the target is nil there is no slope that leads back. Such draws count as if log p were log q plus the level
+    minus a price there, and by the slope of log q at them: that is the gradient of their probability, times the price.
 
     Attributes
     ----------
@@ -30,10 +30,13 @@ class ReverseDivergence:
         Tensor of shape (N, D) -> Tensor of shape (N,), of the coordinates that the flows have.
     first_temperature : float
         What log p is multiplied by when `progress` is 0; it rises to 1.
+    level : float
+        About the log-evidence.
     """
 
     log_density: Callable[[torch.Tensor], torch.Tensor]
     first_temperature: float = 1.0
+    level: float = 0.0
 
     @property
     def is_scored_in_full(self):
@@ -43,12 +46,15 @@ class ReverseDivergence:
         """Loss (R, N), in nats; see `training.Objective`."""
         z = model.base.from_noise(batch.z.transpose(0, 1))
         x = model.restart_place(z)
-        with constant_parameters(model):
-            log_q = model.restart_log_joint(x.flatten(1, 2)).logsumexp(-1).view(x.shape[:3])
-        log_p = self.log_density(x.flatten(0, 2)).view(x.shape[:3])
+        log_q = log_density_of_draws(model, x)
+        return self.of_draws(model, x, log_q, self.log_density(x.flatten(0, 2)), progress)
+
+    def of_draws(self, model, x, log_q, log_p, progress):
+        """Loss (R, N) of draws (R, K, N, D) by log q (R, K, N), and by log p of as many rows (R K N,)."""
+        log_p = log_p.view(log_q.shape)
         nil = log_p == -torch.inf
         temperature = self.first_temperature + (1 - self.first_temperature) * progress
-        loss = torch.where(nil, PRICE, log_q - temperature * torch.where(nil, 0.0, log_p))
+        loss = torch.where(nil, PRICE - temperature * self.level, log_q - temperature * torch.where(nil, 0.0, log_p))
         if nil.any():
             loss = loss + self._push(model, x.detach(), nil)
         return (model.log_weights().exp()[:, :, None] * loss).sum(1)
@@ -58,6 +64,12 @@ class ReverseDivergence:
         log_joint = model.component_log_prob(x.flatten(1, 2)) + model.log_weights().detach()[:, None]
         log_q = log_joint.logsumexp(-1).view(nil.shape)
         return torch.where(nil, PRICE * (log_q - log_q.detach()), 0.0)
+
+
+def log_density_of_draws(model, x):
+    """Log-density of a mixture (R, K, N) at draws (R, K, N, D) of its components, its parameters being constants."""
+    with constant_parameters(model):
+        return model.restart_log_joint(x.flatten(1, 2)).logsumexp(-1).view(x.shape[:3])
 
 
 @contextmanager

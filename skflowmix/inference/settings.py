@@ -25,6 +25,9 @@ class PosteriorSettings:
     bounds: Any
     vectorized: bool
     n_draws: int
+    transition: str | None
+    n_transitions: int
+    n_leapfrog_steps: int
     annealing_iter: int
     max_iter: int
     learning_rate_init: float
@@ -49,7 +52,7 @@ class PosteriorSettings:
 def check_posterior_settings(settings: PosteriorSettings) -> None:
     """Raise a ValueError where one setting is not what another requires."""
     check_architecture(settings)
-    for name in ("n_draws", "annealing_iter"):
+    for name in ("n_draws", "n_transitions", "n_leapfrog_steps", "annealing_iter"):
         if isinstance(getattr(settings, name), (bool, np.bool_)):
             raise ValueError(f"{name} must be a number; got {getattr(settings, name)!r}.")
     if settings.n_components != "auto":

@@ -8,6 +8,11 @@ _WANTED = (
     "differentiable operations, or one of an array that returns the pair (value, gradient)"
 )
 
+_CURVATURE = (
+    "transition='hamiltonian' learns by way of the gradient of log_density, which has to be a function of tensors that "
+    "torch can differentiate twice (transition='over-relaxed' does without)"
+)
+
 
 class Target:
     r"""The log-density :math:`\log \tilde p(\theta)` that posteriors are fitted to.
@@ -66,6 +71,26 @@ class Target:
             )
         if not gradient[value > -torch.inf].isfinite().any():
             raise ValueError("The gradient of log_density is NaN or infinite wherever log_density is a number.")
+
+    def probe_curvature(self, theta):
+        """See whether its gradient can be differentiated again, as learning by way of the gradient asks for.
+
+        Raises
+        ------
+        ValueError
+        """
+        if self.takes_arrays:
+            raise ValueError(f"{_CURVATURE}; it returns arrays.")
+        theta = theta.detach().requires_grad_()
+        try:
+            (gradient,) = torch.autograd.grad(self(theta).sum(), theta, create_graph=True)
+            if gradient.requires_grad:
+                torch.autograd.grad(gradient.sum(), theta, allow_unused=True)
+        except RuntimeError as error:
+            raise ValueError(f"{_CURVATURE}; torch says: {error}") from error
+        known = gradient[gradient.isfinite().all(1)]
+        if not gradient.requires_grad and (known != known[:1]).any():
+            raise ValueError(f"{_CURVATURE}; its gradient is no constant, but has no derivative.")
 
     def check(self, value):
         """Raise a ValueError where a density is infinite."""

@@ -6,6 +6,7 @@ from .flows import FOR_DRAWS, PRESETS, make_flow, make_shared_layers
 from .mixture import FlowMixture
 from .nets import MLP
 from .posterior import PosteriorNetwork
+from .transitions import Chain, Hamiltonian, OverRelaxation, OverRelaxed
 
 __all__ = [
     "BASES",
@@ -13,10 +14,14 @@ __all__ = [
     "MLP",
     "PRESETS",
     "Base",
+    "Chain",
     "ConditionalFlowMixture",
     "FlowMixture",
+    "Hamiltonian",
     "Logistic",
     "Normal",
+    "OverRelaxation",
+    "OverRelaxed",
     "PosteriorNetwork",
     "StudentT",
     "Uniform",
