@@ -45,6 +45,7 @@ class ConditionalFlowMixture(nn.Module):
     """
 
     n_restarts = 1
+    theta_scale: torch.Tensor
 
     def __init__(
         self,
