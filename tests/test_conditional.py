@@ -37,13 +37,13 @@ class TestConditionalFlowMixture:
     def test_draws_have_that_density(self, flow, n_components):
         model = random_model(flow, n_components)
         context = torch.randn(2, 3, generator=seeded(2), dtype=torch.float64)
-        draws = model.sample(20_000, context, generator=seeded())
+        draws = model.sample(5000, context, generator=seeded())
         axis = torch.linspace(-25, 31, 281, dtype=torch.float64)
         points = torch.cartesian_prod(axis, axis)
         for row, own in zip(context, draws, strict=True):
             density = model.log_prob(points, row[None]).exp() * 0.04
-            torch.testing.assert_close(own.mean(0), density @ points, atol=0.1, rtol=0)
-            torch.testing.assert_close(own.square().mean(0), density @ points.square(), atol=0.5, rtol=0.05)
+            torch.testing.assert_close(own.mean(0), density @ points, atol=0.2, rtol=0)
+            torch.testing.assert_close(own.square().mean(0), density @ points.square(), atol=0.5, rtol=0.1)
 
     def test_weights_depend_on_the_context_and_sum_to_one(self, flow, n_components):
         model = random_model(flow, n_components)

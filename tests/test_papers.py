@@ -94,10 +94,11 @@ class TestPlanarDepth:
 
 
 class TestEnergies:
-    def test_every_flow_has_a_divergence(self, table):
+    def test_every_case_has_a_divergence(self, table, monkeypatch):
+        monkeypatch.setattr(energies, "CASES", (energies.CASES[0], energies.CASES[-2], energies.CASES[-1]))
         rows = table(energies, "--energies", "1")
         assert len(rows) == len(energies.CASES)
-        divergence = numbers(rows, "KL(q, p), nats")
+        divergence = numbers(rows, "divergence, nats")
         assert ((divergence > 0) & (divergence < 2)).all()
 
     def test_divergence_of_a_grid_is_the_integral(self):

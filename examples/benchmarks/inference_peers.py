@@ -63,7 +63,7 @@ def numpyro_guide(name):
         else:
             posterior = guide.get_posterior(result.params)
             theta, steps = posterior.sample_with_intermediates(jax.random.PRNGKey(seed + 1), (N_JUDGE,))
-            log_q = posterior.log_prob(theta, steps)
+            log_q = posterior.log_prob(theta, steps) if steps else posterior.log_prob(theta)
         return np.asarray(jax.vmap(jax_density)(theta)), np.asarray(log_q)
 
     return fit

@@ -21,7 +21,7 @@ from log_densities import energy, square_grid
 
 from skflowmix import FlowMixturePosterior
 
-COLUMNS = ("energy", "flow", "layers", "K", "KL(q, p), nats", "greatest", "seconds")
+COLUMNS = ("energy", "flow", "layers", "K", "divergence, nats", "greatest", "seconds")
 _HALF_WIDTH = 6.0
 
 

@@ -64,7 +64,8 @@ class FlowMixturePosterior(PosteriorEstimator):
     n_leapfrog_steps : int, default=5
         Leapfrog steps of a Hamiltonian transition.
     annealing_iter : int, default=0
-        Iterations over which the log-density is multiplied by a number that rises from .1 to 1.
+        Iterations over which the log-density is multiplied by a number that rises from .1 to 1. The start is then that
+        of .1, so that few components may cover several modes each.
     max_iter : int, default=200
         Most iterations, of 25 steps each.
     learning_rate_init : float, default=5e-3
