@@ -77,7 +77,7 @@ def crescent_arrays(theta):
 def make_chain(transition, n_features=3, seed=0, size=0.04):
     """Two transitions whose parameters are all random."""
     if transition == "hamiltonian":
-        transitions = [Hamiltonian(n_features, 3, 0.6, hidden_layer_sizes=(8,), generator=seeded()) for _ in range(2)]
+        transitions = [Hamiltonian(n_features, 3, 0.2, hidden_layer_sizes=(8,), generator=seeded()) for _ in range(2)]
     else:
         relaxation = OverRelaxation(MEAN[:n_features], COVARIANCE[:n_features, :n_features], alpha=-0.3)
         transitions = [OverRelaxed(relaxation) for _ in range(2)]

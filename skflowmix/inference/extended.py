@@ -11,7 +11,7 @@ from ..modules import Chain, Hamiltonian, OverRelaxation, OverRelaxed
 from .approximation import Seen
 from .objective import ReverseDivergence, log_density_of_draws
 
-_FIRST_PATH = 0.5
+_FIRST_STEP, _FIRST_PATH = 0.5, 2.0
 
 
 class ExtendedMixture(nn.Module):
@@ -57,13 +57,13 @@ class ExtendedDivergence(ReverseDivergence):
 
 
 def _hamiltonian(settings, components, log_weight, seed):
-    """Velocities of one lead over half a deviation of the narrowest component at first."""
+    """Steps are half a deviation of the narrowest component at first, or lead over two of them together."""
     narrowest = torch.linalg.svdvals(components.cholesky).min().item()
     generator = seeded_generator(seed, "cpu")
     how = {"hidden_layer_sizes": tuple(settings.hidden_layer_sizes), "generator": generator}
-    path = _FIRST_PATH * narrowest
+    step = min(_FIRST_STEP, _FIRST_PATH / settings.n_leapfrog_steps) * narrowest
     n_features = components.mean.shape[1]
-    return [Hamiltonian(n_features, settings.n_leapfrog_steps, path, **how) for _ in range(settings.n_transitions)]
+    return [Hamiltonian(n_features, settings.n_leapfrog_steps, step, **how) for _ in range(settings.n_transitions)]
 
 
 def _over_relaxed(settings, components, log_weight, seed):

@@ -89,8 +89,8 @@ class Hamiltonian(nn.Module):
         Number D of features.
     n_steps : int
         Leapfrog steps.
-    path : float
-        How far velocities of one lead at first.
+    step : float
+        Size of each step at first.
     hidden_layer_sizes : tuple of int, default=(32, 32)
         Units of the network that with a linear map makes up the mean of the velocity given the end; and its deviation.
     generator : torch.Generator, default=None
@@ -99,10 +99,10 @@ class Hamiltonian(nn.Module):
 
     needs_slope = True
 
-    def __init__(self, n_features, n_steps, path, *, hidden_layer_sizes=(32, 32), generator=None):
+    def __init__(self, n_features, n_steps, step, *, hidden_layer_sizes=(32, 32), generator=None):
         super().__init__()
         self.n_features = n_features
-        self.log_step = nn.Parameter(torch.full((1, n_steps, n_features), path / n_steps).log())
+        self.log_step = nn.Parameter(torch.full((1, n_steps, n_features), float(step)).log())
         self.linear = nn.Parameter(torch.zeros(1, n_features, n_features))
         sizes = (n_features, *hidden_layer_sizes, 2 * n_features)
         self.network = MLP(1, sizes, activation="silu", generator=generator)
