@@ -92,8 +92,9 @@ class TestParameters:
         assert estimator.get_params() == before
 
     def test_estimators_share_one_vocabulary(self, device):
-        names = [set(make(estimator_class, device).get_params()) for estimator_class in ESTIMATORS]
-        assert names[0] == names[1] == names[2] | {"labels"}
+        names = {estimator: set(make(estimator, device).get_params()) for estimator in ESTIMATORS}
+        assert names[FlowMixtureClustering] == names[FlowMixtureClassifier] | {"labels"}
+        assert names[FlowMixtureDensity] == names[FlowMixtureClustering] | {"n_estimators"}
 
 
 class TestPersistence:

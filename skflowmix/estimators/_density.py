@@ -78,7 +78,9 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         Restarts, trained side by side; the one with the best score is kept.
     n_estimators : int, default=1
         Mixtures that are fitted one after the other, each with another start and other rows held out; the density is
-        the mean of theirs. Four to six describe few rows much better, for as many times the time.
+        the mean of theirs, one mixture in which the components of one follow those of the other. Four describe few
+        rows much better, for four times the time. `lower_bound_` is the mean of the mixtures' own, `lower_bounds_` are
+        those of one after the other, and `history_` has theirs as `members`.
     reg_covar : float, default=1e-6
         Variance, in units of each feature's variance, that is added to covariances at the start, and as noise to the
         rows in training. Scales cannot fall much below its square root.
@@ -129,8 +131,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     Attributes
     ----------
     n_components_ : int
-        Number of components of the mixture, without those that a sparse prior removed; of all `n_estimators` mixtures
-        together, whose components follow each other.
+        Number of components of the mixture, without those that a sparse prior removed.
     n_components_scores_ : dict of int to float
         How well each number of clusters that was tried sets them apart; the highest score decides. Only with
         ``n_components="auto"``; of the classifier a list with one for each class.
@@ -150,12 +151,10 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         "hard-em" it is the classification likelihood, in which each row counts under its most probable component alone.
     lower_bounds_ : list of float
         With "gradient" the same after every iteration that followed the warm-up. With "em" and "hard-em" that of the
-        training rows after every M-step, which does not fall; without early stopping `lower_bound_` is the last. With
-        `n_estimators` they follow each other, and `lower_bound_` is the mean of the mixtures' own.
+        training rows after every M-step, which does not fall; without early stopping `lower_bound_` is the last.
     history_ : History
         Scores and step sizes of all restarts. Its `warm_up` tells of the first iterations, in which each component
-        learns the rows that the start gave it; with "em" and "hard-em" its `m_steps` tells of the components. With
-        `n_estimators` its `members` are the histories of the mixtures.
+        learns the rows that the start gave it; with "em" and "hard-em" its `m_steps` tells of the components.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
