@@ -145,12 +145,15 @@ def tables(draw):
     estimator_class=st.sampled_from([FlowMixtureClustering, FlowMixtureDensity, FlowMixtureClassifier]),
     parameters=parameters_of_fits(),
     labels=st.sampled_from(["partial", "all", "none"]),
+    n_estimators=sometimes(1, 2),
     table=tables(),
 )
-def test_a_fit_is_sane_or_a_named_error(device, estimator_class, parameters, labels, table):
+def test_a_fit_is_sane_or_a_named_error(device, estimator_class, parameters, labels, n_estimators, table):
     X, y, weight = table
     if estimator_class is not FlowMixtureClassifier:
         parameters = parameters | {"labels": labels}
+    if estimator_class is FlowMixtureDensity:
+        parameters = parameters | {"n_estimators": n_estimators}
     model = estimator_class(**parameters, device=device)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=ConvergenceWarning)
