@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from skflowmix.inference.objective import ReverseDivergence
+from skflowmix.inference.objective import PRICE, ReverseDivergence
 from skflowmix.modules import BASES, FOR_DRAWS, FlowMixture, Normal, make_flow
 from skflowmix.modules.transforms import Planar
 from skflowmix.training import Noise
@@ -72,6 +72,22 @@ def test_temperature_rises_to_one(make_mixture):
     torch.testing.assert_close(cold, ReverseDivergence(bent)(mixture, batch))
     torch.testing.assert_close(half, (cold + hot) / 2)
     assert not objective.is_scored_in_full
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("level", [-1000.0, 0.0, 1000.0])
+def test_draws_without_density_cost_a_price_more_than_the_others(make_mixture, level, progress):
+    """Whatever the evidence and the temperature are."""
+    mixture = make_mixture("affine", 1)
+    batch = noise_of(mixture, 400)
+    nil = mixture.restart_place(batch.z.transpose(0, 1)).flatten(0, 2)[:, 0] > 0
+
+    def half(x):
+        return torch.where(x[:, 0] > 0, -torch.inf, level + bent(x))
+
+    loss = ReverseDivergence(half, first_temperature=0.1)(mixture, batch, progress).squeeze(0)
+    assert 0 < nil.sum() < 400
+    torch.testing.assert_close(loss[nil], (loss[~nil].mean() + PRICE).expand(int(nil.sum())))
 
 
 def test_draws_without_density_push_it_away():

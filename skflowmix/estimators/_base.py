@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..bridge import undisturbed
-from ..fitting import FittedMixture, Recipe, Settings, check_averaging, check_settings, fit_average
+from ..fitting import FittedMixture, Recipe, Settings, check_settings, fit_average
 from ..modules import FlowMixture
 from ..threads import one_thread
 from ..training import QUIET, History, Printer, Report
@@ -58,7 +58,6 @@ class FlowMixtureEstimator(BaseEstimator):
     def _fit(self, X, y, sample_weight):
         """All that a fit changes is changed by one assignment, its last line but for warnings."""
         settings = Settings.of(self.get_params(deep=False))
-        check_averaging(settings)
         check_settings(settings)
         fresh = self._unfitted()
         with undisturbed(), one_thread():

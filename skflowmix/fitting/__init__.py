@@ -1,6 +1,6 @@
 """From parameters and rows to a fitted mixture, as functions of data."""
 
-from .averaging import check_averaging, fit_average
+from .averaging import fit_average
 from .fit import check_settings
 from .fitted import FittedMixture
 from .recipe import CLASSIFICATION, CLUSTERING, DENSITY, Recipe
@@ -17,7 +17,6 @@ __all__ = [
     "Recipe",
     "Settings",
     "Table",
-    "check_averaging",
     "check_settings",
     "fit_average",
 ]

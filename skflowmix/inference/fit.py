@@ -67,7 +67,7 @@ def fit_posterior(settings, log_density, n_features, *, report=QUIET):
         mixture, chain = new_mixture(settings, start, seed).to(device), new_chain(settings, start, seed, device)
         if chain is not None and chain.needs_slope:
             target.probe_curvature(theta)
-    loss = Seen(target, coordinates), temperature, level + start.bound
+    loss = Seen(target, coordinates), temperature
     model, objective = mixture, ReverseDivergence(*loss)
     if chain is not None:
         model, objective = ExtendedMixture(mixture, chain), ExtendedDivergence(*loss)

@@ -21,8 +21,8 @@ PRICE = 20.0
 class ReverseDivergence:
     r"""Loss of latent draws, by which flows learn a target.
 
-    Where the target is nil there is no slope that leads back. Such draws count as if log p were log q plus the level
-    minus a price there, and by the slope of log q at them: that is the gradient of their probability, times the price.
+    Where the target is nil there is no slope that leads back. Such draws cost a price more than the others in
+    the mean, and count by the slope of log q at them: that is the gradient of their probability, times the price.
 
     Attributes
     ----------
@@ -30,13 +30,10 @@ class ReverseDivergence:
         Tensor of shape (N, D) -> Tensor of shape (N,), of the coordinates that the flows have.
     first_temperature : float
         What log p is multiplied by when `progress` is 0; it rises to 1.
-    level : float
-        About the log-evidence.
     """
 
     log_density: Callable[[torch.Tensor], torch.Tensor]
     first_temperature: float = 1.0
-    level: float = 0.0
 
     @property
     def is_scored_in_full(self):
@@ -54,9 +51,10 @@ class ReverseDivergence:
         log_p = log_p.view(log_q.shape)
         nil = log_p == -torch.inf
         temperature = self.first_temperature + (1 - self.first_temperature) * progress
-        loss = torch.where(nil, PRICE - temperature * self.level, log_q - temperature * torch.where(nil, 0.0, log_p))
+        loss = torch.where(nil, 0.0, log_q - temperature * torch.where(nil, 0.0, log_p))
         if nil.any():
-            loss = loss + self._push(model, x.detach(), nil)
+            typical = loss.detach().sum((1, 2), keepdim=True) / (~nil).sum((1, 2), keepdim=True).clamp_min(1)
+            loss = torch.where(nil, PRICE + typical, loss) + self._push(model, x.detach(), nil)
         return (model.log_weights().exp()[:, :, None] * loss).sum(1)
 
     def _push(self, model, x, nil):

@@ -32,14 +32,11 @@ class Start:
     log_weight : Tensor of shape (K,)
     n_modes : int
         Hills of the density that valleys set apart, as far as the ascents have found them.
-    bound : float
-        Of all components together, in nats.
     """
 
     components: Gaussians
     log_weight: torch.Tensor
     n_modes: int
-    bound: float
 
 
 def cloud(n_features, *, generator, device):
@@ -96,8 +93,8 @@ def find_start(target, points, reach, n_components, *, temperature=1.0, generato
     at_modes = _laplace(target, modes, z)
     n_modes = int(group.max()) + 1
     candidates = _candidates(Gaussians.joined([met, at_modes]))
-    chosen, log_weight, bound = _choose(target, candidates, n_components, n_modes, z)
-    return Start(chosen, log_weight, n_modes, bound)
+    chosen, log_weight = _choose(target, candidates, n_components, n_modes, z)
+    return Start(chosen, log_weight, n_modes)
 
 
 def _modes(target, end, value):
@@ -177,7 +174,7 @@ def _alike(one, other):
 
 
 def _choose(target, candidates, n_components, n_modes, z):
-    """The candidates that together have the best bound, one after the other, their log-weights, and the bound.
+    """The candidates that together have the best bound, one after the other, and their log-weights.
 
     With draws of each candidate, their log p and their density under every other one, the bound of any mixture of
     them takes no more evaluations. Its weights climb by multiplying each by the exponential of its part of the bound.
@@ -197,7 +194,7 @@ def _choose(target, candidates, n_components, n_modes, z):
             break
         bound, log_weight = bound_then, log_weight_then
         chosen.append(best)
-    return candidates[chosen], log_weight, bound
+    return candidates[chosen], log_weight
 
 
 def _weighted(log_p, log_q, members, n_steps=12):
