@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..bridge import undisturbed
 from ..inference import METHODS, FittedPosterior, PosteriorSettings, fit_posterior
+from ..inference.fitted import Verdict
 from ..inference.importance import normalized, pareto_smoothed
 from ..modules import Chain, FlowMixture
 from ..threads import one_thread
@@ -79,25 +80,31 @@ class PosteriorEstimator(BaseEstimator):
         check_is_fitted(self)
         return vars(self)["_state"]
 
+    def _verdict(self, name: str) -> Verdict:
+        verdict = self._fitted.verdict
+        if verdict is None:
+            raise AttributeError(f"{name} is not there, since Ctrl-C ended the fit before its last draws.")
+        return verdict
+
     @property
     def elbo_(self) -> float:
-        return self._fitted.verdict.elbo
+        return self._verdict("elbo_").elbo
 
     @property
     def log_evidence_(self) -> float:
-        return self._fitted.verdict.log_evidence
+        return self._verdict("log_evidence_").log_evidence
 
     @property
     def log_evidence_se_(self) -> float:
-        return self._fitted.verdict.log_evidence_se
+        return self._verdict("log_evidence_se_").log_evidence_se
 
     @property
     def ess_(self) -> float:
-        return self._fitted.verdict.ess
+        return self._verdict("ess_").ess
 
     @property
     def pareto_k_(self) -> float:
-        return self._fitted.verdict.pareto_k
+        return self._verdict("pareto_k_").pareto_k
 
     @property
     def n_modes_(self) -> int:
