@@ -27,7 +27,7 @@ LAYERS = [
 ]
 ROOMS_OF_MODULES = [
     {"component_axis", "constants", "draws", "perceptrons", "workload"},
-    {"nets"},
+    {"nets", "weight_noise"},
     {"transforms"},
     {"bases"},
     {"flows", "posterior", "chains", "transitions"},
