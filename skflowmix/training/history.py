@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .report import Listener
 
@@ -51,6 +51,15 @@ class History(Listener):
             n_rollbacks=sum(member.n_rollbacks for member in members),
             interrupted=any(member.interrupted for member in members),
         )
+
+    def of_restarts(self, first, last):
+        """The record of some of the restarts."""
+        columns = {
+            name: [scores[first:last] for scores in getattr(self, name)]
+            for name in ("training_score", "validation_score", "learning_rate")
+        }
+        warm_up = None if self.warm_up is None else self.warm_up.of_restarts(first, last)
+        return replace(self, **columns, start_score=self.start_score[first:last], warm_up=warm_up)
 
     def follow(self, warm_up):
         """Take in what happened before."""

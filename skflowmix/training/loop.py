@@ -126,7 +126,7 @@ def evaluate(model, batch, objective=_LIKELIHOOD):
     model.eval()
     total = sum(objective(model, chunk).sum(1) for chunk in batch.chunks(model))
     model.train(was_training)
-    return -total / batch.weight.sum()
+    return -total / batch.weight.sum(0)
 
 
 class Run:
