@@ -9,7 +9,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from ..bridge import device_of_rows, resolve_device, seeded_generator
-from ..fitting.rows import validation_split
+from ..fitting.rows import validation_splits
 from ..training import QUIET, TrainingOptions, train
 from .architecture import new_autoencoder
 from .batches import Observed, ObservedBatches, binarized, draw_noise
@@ -102,7 +102,8 @@ class Data:
         """Rows, split, and drawn as zeros and ones once, where that is asked for."""
         training, validation = np.arange(len(X)), np.array([], dtype=int)
         if settings.early_stopping:
-            training, validation = validation_split(np.full(len(X), -1), settings.validation_fraction, random_state)
+            unlabelled = np.full(len(X), -1)
+            ((training, validation),) = validation_splits(unlabelled, settings.validation_fraction, 1, random_state)
         x, log_det = units.inner(X)
         x = torch.as_tensor(x, dtype=getattr(torch, settings.dtype))
         draws = likelihood == "bernoulli" and settings.binarize is not None and bool(((x > 0) & (x < 1)).any())
