@@ -22,7 +22,7 @@ LAYERS = [
     {"training", "partitions", "bridge"},
     {"fitting"},
     {"inference"},
-    {"estimators"},
+    {"estimators", "displays"},
     {"__init__"},
 ]
 ROOMS_OF_MODULES = [

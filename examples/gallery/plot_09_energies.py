@@ -2,9 +2,9 @@
 Energies
 ========
 
-Two densities of Rezende and Mohamed (2015, arXiv:1505.05770) that are known up to a constant: a ring that is cut in two
-halves, and a wave. :class:`~skflowmix.FlowMixturePosterior` takes the function in place of rows. It finds the constant as
-well, which a grid knows here.
+Two densities of Rezende and Mohamed (2015, arXiv:1505.05770) that are known up to a constant: a ring that is cut in
+two halves, and a wave. :class:`~skflowmix.FlowMixturePosterior` takes the function in place of rows. It finds the
+constant as well, which a grid knows here.
 """
 
 import matplotlib.pyplot as plt
@@ -33,7 +33,7 @@ log_area = 2 * np.log(14 / 350)
 
 figure, axes = plt.subplots(2, 2, figsize=(8, 7.5), layout="constrained")
 for row, energy in zip(axes, (ring, wave), strict=True):
-    posterior = FlowMixturePosterior(max_iter=25, n_layers=4, tol=1e-2, random_state=0).fit(energy, n_features=2)
+    posterior = FlowMixturePosterior(n_layers=4, tol=0.02, n_iter_no_change=4, random_state=0).fit(energy, n_features=2)
     exact = float(energy(grid).double().logsumexp(0)) + log_area
     print(
         f"{energy.__name__}: log-evidence {posterior.log_evidence_:.3f}, by the grid {exact:.3f}; "

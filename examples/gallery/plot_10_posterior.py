@@ -2,8 +2,8 @@
 A posterior, its evidence, and whether to trust it
 ==================================================
 
-Counts of accidents in a mine, year by year, fell at some time. The model has three parameters: the rate before, the rate
-after, and the year of the change. Two models, with a change and without one, are compared by their evidence.
+Counts of accidents in a mine, year by year, fell at some time. The model has three parameters: the rate before, the
+rate after, and the year of the change. Two models, with a change and without one, are compared by their evidence.
 """
 
 import numpy as np
@@ -40,14 +40,14 @@ def no_change(theta):
 # %%
 # The parameters of the year have bounds, outside of which the function is not asked.
 
-quick = {"max_iter": 20, "n_layers": 4, "tol": 1e-2, "random_state": 0}
+quick = {"n_layers": 4, "tol": 0.02, "n_iter_no_change": 4, "random_state": 0}
 with_change = FlowMixturePosterior(bounds=[(-np.inf, np.inf)] * 2 + [(0, 40)], **quick).fit(change, n_features=3)
 without = FlowMixturePosterior(**quick).fit(no_change, n_features=1)
 print(f"log Bayes factor of a change: {with_change.log_evidence_ - without.log_evidence_:.2f} nats")
 
 # %%
-# ``pareto_k_`` says whether importance weights can be relied on: below .7 they can. If so, draws by weights are draws of
-# the posterior.
+# ``pareto_k_`` says whether importance weights can be relied on: below .7 they can. If so, draws by weights are draws
+# of the posterior.
 
 print(f"Pareto k {with_change.pareto_k_:.2f}, {with_change.ess_:.0f} of 10,000 draws effective")
 theta = with_change.sample(2000, method="resample", random_state=0)
