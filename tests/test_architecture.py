@@ -22,11 +22,12 @@ LAYERS = [
     {"training", "partitions", "bridge"},
     {"fitting"},
     {"inference"},
+    {"files"},
     {"estimators", "displays"},
     {"__init__"},
 ]
 ROOMS_OF_MODULES = [
-    {"component_axis", "constants", "draws", "perceptrons", "workload"},
+    {"component_axis", "constants", "description", "draws", "perceptrons", "workload"},
     {"nets"},
     {"transforms"},
     {"bases"},
