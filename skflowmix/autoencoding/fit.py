@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 
 from ..bridge import device_of_rows, resolve_device, seeded_generator
 from ..fitting.rows import validation_split
+from ..modules.weight_noise import seed_weight_noise
 from ..training import QUIET, TrainingOptions, train
 from .architecture import new_autoencoder
 from .batches import Observed, ObservedBatches, binarized, draw_noise
@@ -45,7 +46,8 @@ def fit_autoencoder(settings, X, *, report=QUIET):
     units = UNITS[likelihood](X)
     model = new_autoencoder(settings, likelihood, units, X.shape[1], new_seed(random_state)).to(device)
     data = Data.of(settings, units, X, likelihood, device, random_state)
-    objective = BoundObjective(settings.free_bits, settings.kl_warm_up_iter > 0)
+    seed_weight_noise(model, seeded_generator(new_seed(random_state), device))
+    objective = BoundObjective(settings.free_bits, settings.kl_warm_up_iter > 0, len(data.x))
     score, converged, history = train(
         model,
         data.batches(settings, model),
@@ -71,6 +73,8 @@ def training_options(settings):
         ramp_iter=settings.kl_warm_up_iter,
         learning_rate=settings.learning_rate_init,
         alpha=settings.alpha,
+        optimizer=settings.optimizer,
+        averaging=settings.averaging,
         n_iter_no_change=settings.n_iter_no_change,
         tol=settings.tol,
     )
