@@ -1,4 +1,4 @@
-"""Classes of rows without a label from a graph of nearest neighbours, as probabilities to begin with."""
+"""Classes of rows without a label, guessed from those with one along a graph of nearest neighbours."""
 
 import numpy as np
 from scipy import sparse
@@ -11,8 +11,8 @@ _REACH = 0.99
 _TOLERANCE = 1e-6
 
 
-def spread_classes(X, codes, n_classes):
-    """Probabilities of the classes of rows: those of labels that reach a row along a graph of nearest neighbours.
+def spread_labels(X, codes):
+    """A class for every row: its own, or the one whose labels reach it best.
 
     Label spreading of Zhou et al. (2004), Learning with local and global consistency, with edges that are the weaker
     the farther a neighbour is next to the row's other ones (Zelnik-Manor and Perona, 2004, Self-tuning spectral
@@ -23,24 +23,20 @@ def spread_classes(X, codes, n_classes):
     X : ndarray of shape (N, D)
     codes : int ndarray of shape (N,)
         -1 for rows without a label.
-    n_classes : int
 
     Returns
     -------
-    ndarray of shape (N, n_classes)
-        Rows that no label reaches have equal probabilities, those with a label have it for certain.
+    int ndarray of shape (N,)
+        -1 for rows that no label reaches.
     """
-    labels = np.eye(n_classes)[codes] * (codes >= 0)[:, None]
-    scores = np.zeros_like(labels)
-    if len(X) > 1:
-        graph = _normalized_graph(X)
-        system = sparse.identity(len(X), format="csr") - _REACH * graph
-        for code in range(n_classes):
-            scores[:, code], _ = cg(system, labels[:, code], rtol=_TOLERANCE)
-    scores = scores.clip(0)
-    total = scores.sum(1, keepdims=True)
-    resp = np.divide(scores, total, out=np.full_like(scores, 1 / n_classes), where=total > 0)
-    return np.where((codes >= 0)[:, None], labels, resp)
+    if (codes >= 0).all():
+        return codes
+    system = sparse.identity(len(X), format="csr") - _REACH * _normalized_graph(X)
+    scores = np.column_stack(
+        [cg(system, (codes == code).astype(float), rtol=_TOLERANCE)[0] for code in range(codes.max() + 1)]
+    )
+    reached = np.where(scores.max(1) > _TOLERANCE, scores.argmax(1), -1)
+    return np.where(codes >= 0, codes, reached)
 
 
 def _normalized_graph(X):
