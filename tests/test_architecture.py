@@ -27,12 +27,12 @@ LAYERS = [
 ]
 ROOMS_OF_MODULES = [
     {"component_axis", "constants", "draws", "perceptrons", "workload"},
-    {"nets"},
+    {"nets", "weight_noise"},
     {"dense", "transforms"},
     {"bases"},
     {"flows", "posterior", "chains", "likelihoods", "transitions"},
     {"encoders", "mixture", "conditional"},
-    {"autoencoder", "averages"},
+    {"autoencoder", "averages", "labelled_autoencoder"},
     {"__init__"},
 ]
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 
 from ..bridge import device_of_rows, resolve_device, seeded_generator
 from ..fitting.rows import validation_split
+from ..modules.weight_noise import seed_weight_noise
 from ..training import QUIET, TrainingOptions, train
 from .architecture import new_autoencoder
 from .batches import Observed, ObservedBatches, binarized, draw_noise
@@ -48,6 +49,7 @@ def fit_autoencoder(settings, X, *, report=QUIET):
     units = UNITS[likelihood](X)
     model = new_autoencoder(settings, likelihood, units, X.shape[1], new_seed(random_state)).to(device)
     data = Data.of(settings, units, X, likelihood, device, random_state)
+    seed_weight_noise(model, seeded_generator(new_seed(random_state), device))
     score, converged, history = _train(settings, model, data, random_state, report)
     return FittedAutoencoder(
         model.double(), likelihood, units, new_seed(random_state), score[0] + data.log_det, converged, history
@@ -57,7 +59,7 @@ def fit_autoencoder(settings, X, *, report=QUIET):
 def _train(settings, model, data, random_state, report):
     """Train a model; a prior of flows comes in after a share of the iterations, and needs no warm-up then."""
     options, what = training_options(settings), {"validation": data.held_out(settings, model), "report": report}
-    objective = BoundObjective(settings.free_bits, settings.kl_warm_up_iter > 0)
+    objective = BoundObjective(settings.free_bits, settings.kl_warm_up_iter > 0, len(data.x))
     source = data.batches(settings, model)
     if settings.prior == "normal":
         return train(model, source, options, objective=objective, **what)
@@ -85,6 +87,8 @@ def training_options(settings):
         ramp_iter=settings.kl_warm_up_iter,
         learning_rate=settings.learning_rate_init,
         alpha=settings.alpha,
+        optimizer=settings.optimizer,
+        averaging=settings.averaging,
         n_iter_no_change=settings.n_iter_no_change,
         tol=settings.tol,
     )

@@ -1,0 +1,53 @@
+"""What fits of autoencoders of rows with classes minimise."""
+
+from dataclasses import dataclass
+
+import torch
+
+from .objective import BoundObjective
+
+
+@dataclass(frozen=True)
+class LabelledObjective:
+    r"""Minus :math:`L(x, y) + \alpha \log q(y \mid x)` of labelled rows and :math:`U(x)` of others, by their weights.
+
+    See `modules.labelled_autoencoder` for L and U, `training.protocols.Objective` for the rest.
+
+    Attributes
+    ----------
+    bound : BoundObjective
+        How the bounds count that L and U are made of.
+    supervised_weight : float
+        Number alpha.
+    """
+
+    bound: BoundObjective
+    supervised_weight: float
+
+    @property
+    def is_scored_in_full(self):
+        """As the bounds are."""
+        return self.bound.is_scored_in_full
+
+    def __call__(self, model, batch, progress=1.0):
+        """Loss (1, N), in nats."""
+        known = batch.codes >= 0
+        log_resp = model.log_resp(batch.x)
+        loss = torch.zeros_like(batch.weight)
+        loss[known] = self._of_labelled(model, batch[known], log_resp[known], progress)
+        loss[~known] = self._of_unlabelled(model, batch[~known], log_resp[~known], progress)
+        return (batch.weight * (loss + self.bound.of_weights(model)))[None]
+
+    def _of_labelled(self, model, rows, log_resp, progress):
+        if not len(rows):
+            return log_resp.sum(1)
+        terms = model.terms(rows.x, rows.codes, rows.noise.transpose(0, 1))
+        joint = self.bound.of_terms(model.autoencoder, terms, progress) - model.log_prior[0, rows.codes]
+        return joint - self.supervised_weight * log_resp.gather(1, rows.codes[:, None])[:, 0]
+
+    def _of_unlabelled(self, model, rows, log_resp, progress):
+        if not len(rows):
+            return log_resp.sum(1)
+        terms = model.terms_of_classes(rows.x, rows.noise.transpose(0, 1))
+        bounds = self.bound.of_terms(model.autoencoder, terms, progress).view(model.n_classes, len(rows)).T
+        return (log_resp.exp() * (bounds - model.log_prior + log_resp)).sum(1)
