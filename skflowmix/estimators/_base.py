@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -17,7 +16,9 @@ from ..fitting import FittedMixture, Recipe, Settings, check_settings, fit_avera
 from ..modules import FlowMixture
 from ..threads import one_thread
 from ..training import QUIET, History, Printer, Report
+from ._files import load_estimator, save_estimator, stamped, without_stamp
 from ._parameters import PARAMETER_CONSTRAINTS
+from ._parts import FittedPart
 from ._table import check_table, check_weights
 from ._warnings import warn_of_fit
 
@@ -85,17 +86,9 @@ class FlowMixtureEstimator(BaseEstimator):
         check_is_fitted(self)
         return vars(self)["_state"]
 
-    @property
-    def mixture_(self) -> FlowMixture:
-        return self._fitted.mixture
-
-    @property
-    def weights_(self) -> np.ndarray:
-        return self._fitted.weights
-
-    @property
-    def n_components_(self) -> int:
-        return len(self._fitted.slots)
+    mixture_ = FittedPart[FlowMixture](lambda fitted: fitted.mixture)
+    weights_ = FittedPart[np.ndarray](lambda fitted: fitted.weights)
+    n_components_ = FittedPart[int](lambda fitted: len(fitted.slots))
 
     @property
     def n_components_scores_(self) -> Any:
@@ -111,25 +104,11 @@ class FlowMixtureEstimator(BaseEstimator):
             raise AttributeError("classes_ is there only after a fit that learned labels.")
         return classes
 
-    @property
-    def n_iter_(self) -> int:
-        return self._fitted.history.n_iter
-
-    @property
-    def converged_(self) -> bool:
-        return self._fitted.converged
-
-    @property
-    def lower_bound_(self) -> float:
-        return self._fitted.score
-
-    @property
-    def lower_bounds_(self) -> list[float]:
-        return self._fitted.bounds
-
-    @property
-    def history_(self) -> History:
-        return self._fitted.history
+    n_iter_ = FittedPart[int](lambda fitted: fitted.history.n_iter)
+    converged_ = FittedPart[bool](lambda fitted: fitted.converged)
+    lower_bound_ = FittedPart[float](lambda fitted: fitted.score)
+    lower_bounds_ = FittedPart[list[float]](lambda fitted: fitted.bounds)
+    history_ = FittedPart[History](lambda fitted: fitted.history)
 
     def _look(self, X):
         """The fit as it is now, whatever another thread puts in its place, and rows that it can take."""
@@ -266,15 +245,48 @@ class FlowMixtureEstimator(BaseEstimator):
     aic = icl = bic
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the estimator to a file; like every pickle, load it only from where you trust."""
-        with open(path, "wb") as file:
-            pickle.dump(self, file)
+        """Write the estimator to a file, an npz archive without pickles that later versions read.
+
+        Until it is whole, and if that fails, what was there before stays. Functions among the parameters are left out,
+        with a warning; what was fitted is whole.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        TypeError
+            If the mixture has transforms of your own, whose classes `skflowmix.files.register` makes known.
+        """
+        save_estimator(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
-        """Read an estimator that `save` wrote."""
-        with open(path, "rb") as file:
-            estimator = pickle.load(file)
-        if not isinstance(estimator, cls):
-            raise TypeError(f"{path} holds a {type(estimator).__name__}, not a {cls.__name__}.")
-        return estimator
+        """Read an estimator that `save` wrote, to the CPU. No code of the file is run.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        object
+            Of this class.
+
+        Raises
+        ------
+        OSError
+            If there is no file that can be read.
+        TypeError
+            If it holds an estimator of another class.
+        ValueError
+            If it is damaged, of a later format, or something else.
+        """
+        return load_estimator(cls, path)
+
+    def __getstate__(self):
+        return stamped(super().__getstate__())
+
+    def __setstate__(self, state):
+        super().__setstate__(without_stamp(self, state))

@@ -41,7 +41,8 @@ class Supply:
         if self.n_members == 1:
             return self
         batches, restarts = self.batches, (index * n_restarts, (index + 1) * n_restarts)
-        own = replace(batches, rows=batches.rows.of_restarts(*restarts), neighbors=batches.neighbors[:, restarts[0]])
+        neighbors = None if batches.neighbors is None else batches.neighbors[:, restarts[0]]
+        own = replace(batches, rows=batches.rows.of_restarts(*restarts), neighbors=neighbors)
         validation = None if self.validation is None else self.validation.of_restarts(*restarts)
         return Supply(own, validation, self.device)
 

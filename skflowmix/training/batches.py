@@ -202,18 +202,18 @@ class RowBatches:
         """Blur rows, so that no structure is learned that is finer than the distances between them."""
         noisy = x + self.noise * self._draw(x.shape)
         if self.neighbors is not None:
-            way = self._a_neighbor(index) - x
+            way = self._a_neighbor(self.neighbors, index) - x
             noisy = noisy + self.neighbor_noise * self._draw((*x.shape[:-1], 1)) * way
         return noisy
 
-    def _a_neighbor(self, index):
+    def _a_neighbor(self, neighbors, index):
         """One of each row's neighbours, Tensor of shape (B, D) or (B, R, D)."""
-        shape, device = self.neighbors[index].shape, self.rows.x.device
+        shape, device = neighbors[index].shape, self.rows.x.device
         column = torch.randint(shape[-1], shape[:-1], generator=self.generator, device=device)
         if len(shape) == 2:
-            return self.rows.x.index_select(0, self.neighbors[index, column])
+            return self.rows.x.index_select(0, neighbors[index, column])
         restart = torch.arange(shape[1], device=device)
-        return self.rows.x[self.neighbors[index[:, None], restart, column], restart]
+        return self.rows.x[neighbors[index[:, None], restart, column], restart]
 
     def _draw(self, shape):
         return torch.randn(shape, generator=self.generator, dtype=self.rows.x.dtype, device=self.rows.x.device)

@@ -23,7 +23,7 @@ from .loop import QUIET, Run, evaluate, train
 from .objectives import AssignedObjective
 from .report import Phase
 
-_PASSES = 3
+PASSES = 3
 _SMALLEST_WEIGHT = 1e-10
 
 
@@ -242,7 +242,7 @@ class _Alternation:
         self.floor = evaluate(self.parts, self.assigned, self.m_objective)
         self.m_steps.follow(batches, deciding)
         self.parts.train()
-        for _ in range(min(_PASSES, self.options.max_iter - self.m_steps.iteration)):
+        for _ in range(min(PASSES, self.options.max_iter - self.m_steps.iteration)):
             self.m_steps.iterate()
             self.m_steps.tell(self.m_told)
         self.m_steps.finish()

@@ -54,12 +54,14 @@ class History(Listener):
 
     def of_restarts(self, first, last):
         """The record of some of the restarts."""
-        columns = {
-            name: [scores[first:last] for scores in getattr(self, name)]
-            for name in ("training_score", "validation_score", "learning_rate")
-        }
-        warm_up = None if self.warm_up is None else self.warm_up.of_restarts(first, last)
-        return replace(self, **columns, start_score=self.start_score[first:last], warm_up=warm_up)
+        return replace(
+            self,
+            training_score=[scores[first:last] for scores in self.training_score],
+            validation_score=[scores[first:last] for scores in self.validation_score],
+            learning_rate=[sizes[first:last] for sizes in self.learning_rate],
+            start_score=self.start_score[first:last],
+            warm_up=None if self.warm_up is None else self.warm_up.of_restarts(first, last),
+        )
 
     def follow(self, warm_up):
         """Take in what happened before."""
