@@ -87,7 +87,7 @@ def make_model(seed, budget=BUDGETS["mnist"]):
         hidden_layer_sizes=(min(budget.n_units, 128),),
         classifier=partial(perceptron, n_units=budget.n_units),
         random_state=seed,
-        **budget.parameters | {"max_iter": min(budget.parameters["max_iter"], 20)},
+        **budget.parameters | {"max_iter": min(budget.parameters["max_iter"], 10)},
     )
     n_components = min(N_COMPONENTS_OF_DESCRIPTORS, (budget.n_rows or 10**6) // 4)
     return make_pipeline(FunctionTransformer(descriptors), PCA(n_components, random_state=seed), second)
