@@ -27,12 +27,15 @@ class LabelledRows(_Tensors):
     codes : int Tensor of shape (N,)
         -1 for rows without a label.
     weight : Tensor of shape (N,)
+    guess : int Tensor of shape (N,)
+        Codes of classes that labels nearby suggest, -1 for none.
     """
 
     x: torch.Tensor
     noise: torch.Tensor
     codes: torch.Tensor
     weight: torch.Tensor
+    guess: torch.Tensor
 
     def chunks(self, model):
         """Parts on the model's device, of fewer rows the more draws and classes there are."""
@@ -54,6 +57,7 @@ class LabelledBatches:
     x : Tensor of shape (N, D)
     codes : int Tensor of shape (N,)
     weight : Tensor of shape (N,)
+    guess : int Tensor of shape (N,)
     n_draws, n_noise : int
         Shape of the noise of each row.
     most : int
@@ -67,6 +71,7 @@ class LabelledBatches:
     x: torch.Tensor
     codes: torch.Tensor
     weight: torch.Tensor
+    guess: torch.Tensor
     n_draws: int
     n_noise: int
     most: int
@@ -118,4 +123,4 @@ class LabelledBatches:
         if self.binarizes:
             x = binarized(x, self.generator)
         noise = draw_noise(x, self.n_draws, self.n_noise, self.generator)
-        return LabelledRows(x, noise, self.codes[index], self.weight[index] * factor)
+        return LabelledRows(x, noise, self.codes[index], self.weight[index] * factor, self.guess[index])

@@ -22,6 +22,7 @@ from .labelled_fitted import FittedLabelledAutoencoder
 from .labelled_objective import LabelledObjective
 from .objective import BoundObjective
 from .settings import check_autoencoder_settings
+from .spreading import spread_labels
 from .units import UNITS, fitting_likelihood
 
 _SUPERVISED_WEIGHT = 0.1
@@ -61,7 +62,7 @@ def fit_labelled_autoencoder(settings, table, *, report=QUIET):
         model,
         data.batches(settings, model),
         training_options(settings),
-        objective=LabelledObjective(bound, supervised_weight(settings, rows)),
+        objective=LabelledObjective(bound, supervised_weight(settings, rows), settings.spreading_weight),
         validation=data.held_out(settings, model),
         report=report,
     )
@@ -120,7 +121,7 @@ class LabelledData:
     Attributes
     ----------
     rows, validation : tuple of Tensor
-        Rows (N, D), codes (N,) and weights (N,); the second may be empty.
+        Rows (N, D), codes (N,), weights (N,) and guesses (N,); the second may be empty.
     binarizes : bool
         Whether rows to learn from are drawn anew for every batch.
     seed : int
@@ -141,7 +142,9 @@ class LabelledData:
             fixed = slice(None) if settings.binarize == "fixed" else torch.from_numpy(validation)
             x[fixed] = binarized(x[fixed], seeded_generator(new_seed(random_state), "cpu"))
         place = device_of_rows(x.nbytes, device)
-        columns = x, torch.from_numpy(rows.codes), torch.as_tensor(rows.weight, dtype=x.dtype)
+        guess = spread_labels(rows.X, rows.codes) if settings.spreading_weight else rows.codes
+        weight = torch.as_tensor(rows.weight, dtype=x.dtype)
+        columns = x, torch.from_numpy(rows.codes), weight, torch.from_numpy(guess)
         parts = [tuple(column[index].to(place) for column in columns) for index in (training, validation)]
         return cls(*parts, draws and settings.binarize == "batch", new_seed(random_state))
 
@@ -153,9 +156,9 @@ class LabelledData:
 
     def held_out(self, settings, model):
         """What decides, with noise of its own; None where no row is held out."""
-        x, codes, weight = self.validation
+        x, codes, weight, guess = self.validation
         if not len(x):
             return None
         generator = seeded_generator(self.seed + 1, x.device)
         noise = draw_noise(x, settings.n_importance_draws, model.autoencoder.encoder.n_noise, generator)
-        return LabelledRows(x, noise, codes, weight)
+        return LabelledRows(x, noise, codes, weight, guess)

@@ -11,6 +11,8 @@ from .objective import BoundObjective
 class LabelledObjective:
     r"""Minus :math:`L(x, y) + \alpha \log q(y \mid x)` of labelled rows and :math:`U(x)` of others, by their weights.
 
+    Others for which there is a guess of the class have :math:`\beta \log q(y \mid x)` of that in addition.
+
     See `modules.labelled_autoencoder` for L and U, `training.protocols.Objective` for the rest.
 
     Attributes
@@ -19,10 +21,13 @@ class LabelledObjective:
         How the bounds count that L and U are made of.
     supervised_weight : float
         Number alpha.
+    spreading_weight : float
+        Number beta.
     """
 
     bound: BoundObjective
     supervised_weight: float
+    spreading_weight: float = 0.0
 
     @property
     def is_scored_in_full(self):
@@ -50,4 +55,6 @@ class LabelledObjective:
             return log_resp.sum(1)
         terms = model.terms_of_classes(rows.x, rows.noise.transpose(0, 1))
         bounds = self.bound.of_terms(model.autoencoder, terms, progress).view(model.n_classes, len(rows)).T
-        return (log_resp.exp() * (bounds - model.log_prior + log_resp)).sum(1)
+        loss = (log_resp.exp() * (bounds - model.log_prior + log_resp)).sum(1)
+        guessed = log_resp.gather(1, rows.guess[:, None].clamp_min(0))[:, 0]
+        return loss - self.spreading_weight * guessed * (rows.guess >= 0)

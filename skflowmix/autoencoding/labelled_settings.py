@@ -25,6 +25,7 @@ class LabelledAutoencoderSettings:
     classifier: Callable | None
     dropout: float | str
     supervised_weight: float | str
+    spreading_weight: float
     free_bits: float
     kl_warm_up_iter: int
     n_importance_draws: int
