@@ -1,5 +1,6 @@
 """The experiments of examples/papers run, small, and print what they should: docs/notes/published-experiments.md."""
 
+import autoencoder_posteriors
 import energies
 import few_labels
 import images
@@ -116,6 +117,18 @@ class TestEnergies:
         one, other = grid.normalized(gaussian), grid.normalized(lambda points: gaussian(points, 0.5))
         assert grid.divergence(one, one) == pytest.approx(0, abs=1e-12)
         assert grid.divergence(other, one) == pytest.approx(2 * (np.log(2) + 0.125 - 0.5), abs=1e-6)
+
+
+class TestAutoencoderPosteriors:
+    def test_every_posterior_has_a_bound_below_its_likelihood(self, table):
+        rows = table(autoencoder_posteriors)
+        assert [(row["posterior"], int(row["steps"])) for row in rows] == list(autoencoder_posteriors.CASES)
+        assert (numbers(rows, "bound") < numbers(rows, "log-likelihood")).all()
+
+    def test_given_images_stand_beside_the_published_figures(self, table, tmp_path):
+        save_images(tmp_path / "images.npz", 300, 200)
+        rows = table(autoencoder_posteriors, "--mnist", str(tmp_path / "images.npz"), "--posteriors", "normal", "full")
+        assert [bool(row["published"]) for row in rows] == [True, False]
 
 
 class TestOverRelaxation:
