@@ -3,6 +3,7 @@
 from ._version import __version__
 from .estimators import (
     FlowAutoencoder,
+    FlowAutoencoderClassifier,
     FlowMixtureClassifier,
     FlowMixtureClustering,
     FlowMixtureDensity,
@@ -11,6 +12,7 @@ from .estimators import (
 
 __all__ = [
     "FlowAutoencoder",
+    "FlowAutoencoderClassifier",
     "FlowMixtureClassifier",
     "FlowMixtureClustering",
     "FlowMixtureDensity",

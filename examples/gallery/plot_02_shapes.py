@@ -2,8 +2,8 @@
 Clusters of many shapes
 =======================
 
-Rings, crossing lines, and clusters of unequal width. Each is one component, and all of them are found with the number of
-components and nothing else.
+Rings, crossing lines, and clusters of unequal width. Each is one component, and all of them are found with the number
+of components and nothing else.
 """
 
 import matplotlib.pyplot as plt
@@ -25,9 +25,9 @@ def make_cross(n_samples):
 
 
 shapes = {
-    "a ring around a disc": make_circles(500, factor=0.4, noise=0.05, random_state=0),
-    "a cross": make_cross(500),
-    "unequal blobs": make_blobs([250, 150, 100], cluster_std=[1.0, 2.5, 0.4], random_state=8),
+    "a ring around a disc": make_circles(400, factor=0.4, noise=0.05, random_state=0),
+    "a cross": make_cross(400),
+    "unequal blobs": make_blobs([200, 150, 50], cluster_std=[1.0, 2.5, 0.4], random_state=8),
 }
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.7), layout="constrained")

@@ -2,8 +2,8 @@
 How many clusters: "auto" against BIC
 =====================================
 
-A bent cluster takes a Gaussian mixture several ellipses, so that its information criterion counts those. ``"auto"`` asks
-for borders instead: how deep a valley of the density is between two clusters, and how narrow it is.
+A bent cluster takes a Gaussian mixture several ellipses, so that its information criterion counts those. ``"auto"``
+asks for borders instead: how deep a valley of the density is between two clusters, and how narrow it is.
 """
 
 import matplotlib.pyplot as plt
@@ -14,8 +14,8 @@ from sklearn.mixture import GaussianMixture
 from skflowmix import FlowMixtureClustering
 from skflowmix.displays import AssignmentDisplay, ComponentsDisplay
 
-moons, _ = make_moons(500, noise=0.07, random_state=0)
-X = np.vstack([moons, np.random.default_rng(0).normal([3.2, 0.3], 0.25, size=(250, 2))])
+moons, _ = make_moons(400, noise=0.07, random_state=0)
+X = np.vstack([moons, np.random.default_rng(0).normal([3.2, 0.3], 0.25, size=(200, 2))])
 
 # %%
 # The smallest BIC is that of many ellipses.

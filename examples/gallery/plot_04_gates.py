@@ -14,6 +14,7 @@ from sklearn.inspection import DecisionBoundaryDisplay
 from sklearn.metrics import confusion_matrix
 
 from skflowmix import FlowMixtureClassifier
+from skflowmix.displays import AssignmentDisplay
 
 rng = np.random.default_rng(0)
 names = np.array(["lymphocytes", "monocytes", "debris", "rare"])
@@ -50,9 +51,8 @@ print(confusion_matrix(gate, model.predict(X), labels=model.classes_))
 # doublets and artefacts can be left out by ``score_samples``.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained", sharey=True)
-codes = np.searchsorted(model.classes_, gate)
-DecisionBoundaryDisplay.from_estimator(model, X, ax=axes[0], response_method="predict", alpha=0.25, cmap="tab10")
-axes[0].scatter(*X.T, c=codes, s=4, cmap="tab10", vmin=0, vmax=3)
+DecisionBoundaryDisplay.from_estimator(model, X, ax=axes[0], response_method="predict", alpha=0.25)
+AssignmentDisplay.from_labels(X, gate, names=model.classes_, legend=True, ax=axes[0])
 axes[0].set_title("gates, and cells by their population")
 log_density = model.score_samples(X)
 drawn = axes[1].scatter(*X.T, c=log_density, s=6, vmin=np.quantile(log_density, 0.02))

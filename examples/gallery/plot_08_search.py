@@ -15,10 +15,10 @@ from sklearn.model_selection import GridSearchCV
 from skflowmix import FlowMixtureDensity
 from skflowmix.displays import DensityDisplay
 
-X, _ = make_moons(400, noise=0.1, random_state=0)
+X, _ = make_moons(300, noise=0.1, random_state=0)
 search = GridSearchCV(
     FlowMixtureDensity(random_state=0),
-    {"n_components": [1, 2], "flow": ["affine", "planar", "realnvp", "nsf"]},
+    {"n_components": [1, 2], "flow": ["affine", "realnvp", "nsf"]},
     cv=2,
 )
 search.fit(X)

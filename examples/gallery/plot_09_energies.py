@@ -2,9 +2,9 @@
 Energies
 ========
 
-Two densities of Rezende and Mohamed (2015, arXiv:1505.05770) that are known up to a constant: a ring that is cut in two
-halves, and a wave. :class:`~skflowmix.FlowMixturePosterior` takes the function in place of rows. It finds the constant as
-well, which a grid knows here.
+Two densities that are known up to a constant: a ring that is cut in two halves, the first energy of Rezende and Mohamed
+(2015, arXiv:1505.05770), and a banana. :class:`~skflowmix.FlowMixturePosterior` takes the function in place of rows. It
+finds the constant as well, which a grid knows here.
 """
 
 import matplotlib.pyplot as plt
@@ -21,10 +21,9 @@ def ring(theta):
     return halves - 0.5 * ((radius - 2) / 0.4) ** 2
 
 
-def wave(theta):
+def banana(theta):
     first, second = theta.unbind(1)
-    height = torch.sin(torch.pi * first / 2)
-    return -0.5 * ((second - height) / 0.4) ** 2 - 0.5 * (first / 2) ** 2
+    return -0.5 * first**2 - 0.5 * ((second - 0.7 * first**2 + 1) / 0.5) ** 2
 
 
 axis_ = torch.linspace(-7, 7, 351)
@@ -32,8 +31,8 @@ grid = torch.cartesian_prod(axis_, axis_)
 log_area = 2 * np.log(14 / 350)
 
 figure, axes = plt.subplots(2, 2, figsize=(8, 7.5), layout="constrained")
-for row, energy in zip(axes, (ring, wave), strict=True):
-    posterior = FlowMixturePosterior(max_iter=25, n_layers=4, tol=1e-2, random_state=0).fit(energy, n_features=2)
+for row, energy in zip(axes, (ring, banana), strict=True):
+    posterior = FlowMixturePosterior(n_layers=4, tol=0.01, n_iter_no_change=6, random_state=0).fit(energy, n_features=2)
     exact = float(energy(grid).double().logsumexp(0)) + log_area
     print(
         f"{energy.__name__}: log-evidence {posterior.log_evidence_:.3f}, by the grid {exact:.3f}; "

@@ -22,7 +22,7 @@ X_train, X_test = train_test_split(X, test_size=0.4, random_state=0)
 numbers = [1, 2, 4]
 held_out = []
 for number in numbers:
-    model = FlowMixtureDensity(n_components=2, n_estimators=number, random_state=0).fit(X_train)
+    model = FlowMixtureDensity(n_components=2, n_layers=2, n_estimators=number, random_state=0).fit(X_train)
     held_out.append(model.score(X_test))
     print(f"{number}: {held_out[-1]:.3f} nats, {model.mixture_.n_components} components")
 

@@ -20,8 +20,8 @@ def fit(**parameters):
 
 
 # %%
-# The start alone, as one Gaussian for each of its clusters (``flow="affine"`` with no time to train), the default, and a
-# fit from another start, k-means, which cuts the moons: flows do not find their way from there to the moons.
+# The default; a fit from another start, k-means, which cuts the moons, so that the flows learn the cut; and one Gaussian
+# for each cluster in place of a flow.
 
 stages = {
     'init_params="auto"': fit(),

@@ -3,9 +3,9 @@ A transform of one's own
 ========================
 
 Any invertible map can be a flow. A transform is a torch module with two methods, ``forward`` and ``inverse``, that map
-rows of all components at once, Tensors of shape (C, N, D), and say how much they stretch the space there. This one turns
-the plane about a point, by an angle that depends on the distance, and so undoes a spiral. It has two parameters for each
-component, where a network has thousands.
+rows of all components at once, Tensors of shape (C, N, D), and say how much they stretch the space there. This one
+turns the plane about a point, by an angle that depends on the distance, and so undoes a spiral. It has two parameters
+for each component, where a network has thousands.
 """
 
 import matplotlib.pyplot as plt

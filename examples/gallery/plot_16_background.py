@@ -3,8 +3,8 @@ Clusters in a background
 ========================
 
 A tenth of the rows here belong to no cluster. They do not take a component away from one: rows that a uniform density
-explains better than any cluster count for no partition of the start. They have a label all the same, that of the nearest
-cluster; their density says that they are not of it.
+explains better than any cluster count for no partition of the start. They have a label all the same, that of the
+nearest cluster; their density says that they are not of it.
 """
 
 import matplotlib.pyplot as plt

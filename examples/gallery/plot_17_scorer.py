@@ -2,9 +2,9 @@
 Judging clusterings in a search
 ===============================
 
-In ``GridSearchCV(clusterer, ...).fit(X, y)`` the y is for the scorer. Clusterings of this package ignore a y without -1,
-as KMeans does, so that no label leaks into a fit. A scorer compares the clusters of rows that were left out with their
-classes.
+In ``GridSearchCV(clusterer, ...).fit(X, y)`` the y is for the scorer. Clusterings of this package ignore a y without
+-1, as KMeans does, so that no label leaks into a fit. A scorer compares the clusters of rows that were left out with
+their classes.
 """
 
 import pandas as pd

@@ -3,12 +3,18 @@
 from .architecture import POSTERIORS
 from .fit import fit_autoencoder
 from .fitted import FittedAutoencoder
+from .labelled_fit import fit_labelled_autoencoder
+from .labelled_fitted import FittedLabelledAutoencoder
+from .labelled_settings import LabelledAutoencoderSettings
 from .settings import AutoencoderSettings, check_autoencoder_settings
 
 __all__ = [
     "POSTERIORS",
     "AutoencoderSettings",
     "FittedAutoencoder",
+    "FittedLabelledAutoencoder",
+    "LabelledAutoencoderSettings",
     "check_autoencoder_settings",
     "fit_autoencoder",
+    "fit_labelled_autoencoder",
 ]

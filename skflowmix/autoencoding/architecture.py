@@ -9,9 +9,10 @@ from torch import nn
 from ..bridge import seeded_generator
 from ..modules.autoencoder import Autoencoder, StandardNormal
 from ..modules.chains import iaf_chain, planar_chain
-from ..modules.dense import Perceptron
+from ..modules.dense import Dense, Perceptron
 from ..modules.encoders import FlowEncoder, FullEncoder, HamiltonianEncoder, NormalEncoder
 from ..modules.likelihoods import LIKELIHOODS, Bernoulli
+from ..modules.weight_noise import noisy_linear
 
 _MOST_UNITS_OF_A_STEP = 256
 
@@ -78,9 +79,9 @@ def new_autoencoder(settings, likelihood, units, n_features, seed, *, n_conditio
         density = partial(density, heteroscedastic=settings.heteroscedastic, least_scale=settings.reg_covar**0.5)
     likelihood = density(n_features)
     units.tell(likelihood)
-    make_encoder_network = partial(
-        new_network, settings.encoder, n_features + n_condition, settings.hidden_layer_sizes, generator, "encoder"
-    )
+    sizes = n_features + n_condition, settings.hidden_layer_sizes
+    linear = {"make_linear": linear_layer(settings.dropout)}
+    make_encoder_network = partial(new_network, settings.encoder, *sizes, generator, "encoder", **linear)
     encoder = POSTERIORS[settings.posterior](settings, make_encoder_network, generator)
     decoder = new_network(
         settings.decoder,
@@ -89,12 +90,18 @@ def new_autoencoder(settings, likelihood, units, n_features, seed, *, n_conditio
         generator,
         "decoder",
         likelihood.n_outputs,
+        **linear,
     )
     model = Autoencoder(encoder, decoder, likelihood, StandardNormal(settings.n_latent_features))
     return model.to(getattr(torch, settings.dtype))
 
 
-def new_network(make, n_inputs, hidden_layer_sizes, generator, name, n_outputs):
+def linear_layer(dropout):
+    """What makes the layers of perceptrons, as `modules.dense.Dense`."""
+    return noisy_linear(dropout) if dropout else Dense
+
+
+def new_network(make, n_inputs, hidden_layer_sizes, generator, name, n_outputs, *, make_linear=Dense):
     """A perceptron, or what a user's function makes.
 
     Parameters
@@ -109,6 +116,8 @@ def new_network(make, n_inputs, hidden_layer_sizes, generator, name, n_outputs):
     name : str
         Of the parameter, for errors.
     n_outputs : int
+    make_linear : callable, default=Dense
+        What makes the layers of the perceptron.
 
     Raises
     ------
@@ -116,7 +125,7 @@ def new_network(make, n_inputs, hidden_layer_sizes, generator, name, n_outputs):
         If the function does not make a network that maps rows to rows of the right sizes.
     """
     if make is None:
-        return Perceptron(n_inputs, hidden_layer_sizes, n_outputs, generator=generator)
+        return Perceptron(n_inputs, hidden_layer_sizes, n_outputs, make_linear=make_linear, generator=generator)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
         network = make(n_inputs, n_outputs)

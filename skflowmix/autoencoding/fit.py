@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,13 +11,17 @@ from sklearn.utils import check_random_state
 
 from ..bridge import device_of_rows, resolve_device, seeded_generator
 from ..fitting.rows import validation_splits
+from ..modules.weight_noise import seed_weight_noise
 from ..training import QUIET, History, TrainingOptions, train
 from .architecture import new_autoencoder
 from .batches import Observed, ObservedBatches, binarized, draw_noise
 from .fitted import FittedAutoencoder
 from .objective import BoundObjective
+from .prior import start_prior
 from .settings import check_autoencoder_settings
 from .units import UNITS, fitting_likelihood
+
+_SHARE_BEFORE_THE_PRIOR = 0.25
 
 
 def fit_autoencoder(settings, X, *, report=QUIET):
@@ -46,7 +50,7 @@ def fit_autoencoder(settings, X, *, report=QUIET):
     units = UNITS[likelihood](X)
     model = new_autoencoder(settings, likelihood, units, X.shape[1], new_seed(random_state)).to(device)
     data = Data.of(settings, units, X, likelihood, device, random_state)
-    objective = BoundObjective(settings.free_bits, settings.kl_warm_up_iter > 0)
+    seed_weight_noise(model, seeded_generator(new_seed(random_state), device))
 
     def current(iteration):
         as_it_is = copy.deepcopy(model).double().eval()
@@ -54,17 +58,29 @@ def fit_autoencoder(settings, X, *, report=QUIET):
         return [FittedAutoencoder(as_it_is, likelihood, units, data.seed, score, False, History())]
 
     report.show(current)
-    score, converged, history = train(
-        model,
-        data.batches(settings, model),
-        training_options(settings),
-        objective=objective,
-        validation=data.held_out(settings, model),
-        report=report,
-    )
+    score, converged, history = _train(settings, model, data, random_state, report)
     return FittedAutoencoder(
         model.double(), likelihood, units, new_seed(random_state), score[0] + data.log_det, converged, history
     )
+
+
+def _train(settings, model, data, random_state, report):
+    """Train a model; a prior of flows comes in after a share of the iterations, and needs no warm-up then."""
+    options, what = training_options(settings), {"validation": data.held_out(settings, model), "report": report}
+    objective = BoundObjective(settings.free_bits, settings.kl_warm_up_iter > 0, len(data.x))
+    source = data.batches(settings, model)
+    if settings.prior == "normal":
+        return train(model, source, options, objective=objective, **what)
+    n_before = max(int(_SHARE_BEFORE_THE_PRIOR * settings.max_iter), 1)
+    before = replace(options, max_iter=n_before, n_step_sizes=1)
+    score, _, warm_up = train(model, source, before, objective=objective, phase="warm-up", **what)
+    model.prior = start_prior(settings, model, data.x, random_state)
+    if warm_up.interrupted:
+        return score, False, warm_up
+    after = replace(options, max_iter=max(settings.max_iter - warm_up.n_iter, 1), ramp_iter=0)
+    score, converged, history = train(model, source, after, objective=replace(objective, warms_up=False), **what)
+    history.follow(warm_up)
+    return score, converged, history
 
 
 def new_seed(random_state):
@@ -79,6 +95,8 @@ def training_options(settings):
         ramp_iter=settings.kl_warm_up_iter,
         learning_rate=settings.learning_rate_init,
         alpha=settings.alpha,
+        optimizer=settings.optimizer,
+        averaging=settings.averaging,
         n_iter_no_change=settings.n_iter_no_change,
         tol=settings.tol,
     )

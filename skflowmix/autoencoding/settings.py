@@ -27,14 +27,17 @@ class AutoencoderSettings:
     hidden_layer_sizes: Sequence[int]
     encoder: Callable | None
     decoder: Callable | None
+    dropout: float | str
     free_bits: float
     kl_warm_up_iter: int
     n_importance_draws: int
     reg_covar: float
     max_iter: int
     batch_size: int | str
+    optimizer: str | Callable
     learning_rate_init: float
     alpha: float
+    averaging: float
     early_stopping: bool
     validation_fraction: float
     n_iter_no_change: int
@@ -58,7 +61,7 @@ class AutoencoderSettings:
 def check_autoencoder_settings(settings: AutoencoderSettings) -> None:
     """Raise a ValueError where one setting is not what another requires, or a sequence holds what it may not."""
     for name in ("n_latent_features", "n_posterior_layers", "n_components", "kl_warm_up_iter", "n_importance_draws"):
-        if isinstance(getattr(settings, name), (bool, np.bool_)):
+        if isinstance(getattr(settings, name, None), (bool, np.bool_)):
             raise ValueError(f"{name} must be a number; got {getattr(settings, name)!r}.")
     sizes = settings.hidden_layer_sizes
     if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in sizes):

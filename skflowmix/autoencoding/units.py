@@ -32,7 +32,7 @@ class Probabilities:
     """Values from 0 to 1, as they are; what lies outside counts as 0 or 1."""
 
     @classmethod
-    def of(cls, X):
+    def of(cls, X, weight=None):
         """Raise a ValueError where values are no probabilities."""
         if X.min() < 0 or X.max() > 1:
             raise ValueError(
@@ -63,8 +63,8 @@ class Standardized:
     scaler: FeatureScaler
 
     @classmethod
-    def of(cls, X):
-        return cls(FeatureScaler.of(X, np.ones(len(X))))
+    def of(cls, X, weight=None):
+        return cls(FeatureScaler.of(X, np.ones(len(X)) if weight is None else weight))
 
     def inner(self, X):
         return self.scaler.transform_and_log_det(X)
@@ -96,9 +96,10 @@ class Recorded:
     high: np.ndarray
 
     @classmethod
-    def of(cls, X):
-        scale = X.std(0)
-        return cls(X.mean(0), np.where(scale > 0, scale, 1.0), _widths(X), X.min(0), X.max(0))
+    def of(cls, X, weight=None):
+        center = np.average(X, axis=0, weights=weight)
+        scale = np.sqrt(np.average((X - center) ** 2, axis=0, weights=weight))
+        return cls(center, np.where(scale > 0, scale, 1.0), _widths(X), X.min(0), X.max(0))
 
     def inner(self, X):
         return (np.clip(X, self.low, self.high) - self.center) / self.scale, np.zeros(len(X))
@@ -121,7 +122,7 @@ def _widths(X):
     return np.where(np.isfinite(own), common if is_common else own, 1.0)
 
 
-UNITS: dict[str, Callable[[np.ndarray], Units]] = {
+UNITS: dict[str, Callable[..., Units]] = {
     "bernoulli": Probabilities.of,
     "logistic": Recorded.of,
     "normal": Standardized.of,

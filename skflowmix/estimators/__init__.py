@@ -1,6 +1,7 @@
 """Estimators with scikit-learn's interface."""
 
 from ._autoencoder import FlowAutoencoder
+from ._autoencoder_classifier import FlowAutoencoderClassifier
 from ._classifier import FlowMixtureClassifier
 from ._clustering import FlowMixtureClustering
 from ._density import FlowMixtureDensity
@@ -8,6 +9,7 @@ from ._posterior import FlowMixturePosterior
 
 __all__ = [
     "FlowAutoencoder",
+    "FlowAutoencoderClassifier",
     "FlowMixtureClassifier",
     "FlowMixtureClustering",
     "FlowMixtureDensity",

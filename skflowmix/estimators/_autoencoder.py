@@ -13,9 +13,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from ..autoencoding import POSTERIORS
 from ..modules import PRESETS
 from ..modules.likelihoods import LIKELIHOODS
+from ..training import OPTIMIZERS, Optimizer
 from ._autoencoder_base import AutoencoderEstimator
 from ._parameters import PARAMETER_CONSTRAINTS, MakesFlow
 
+MakesOptimizer = Callable[..., Optimizer]
 MakesNetwork = Callable[[int, int], torch.nn.Module]
 
 _SHARED = (
@@ -67,6 +69,9 @@ class FlowAutoencoder(AutoencoderEstimator):
     encoder, decoder : callable or None, default=None
         ``make(n_inputs, n_outputs) -> torch.nn.Module``, a network of your own in place of the perceptron. It maps rows
         (N, n_inputs) to (N, n_outputs).
+    dropout : float or "variational", default=0.0
+        Noise in the weights of the perceptrons in training: a rate of Gaussian dropout, below 1, or rates that are
+        learned (arXiv:1506.02557).
     free_bits : float, default=0.0
         Nats of the divergence of each latent feature that cost nothing in training, so that more of them are used.
     kl_warm_up_iter : int, default=0
@@ -80,10 +85,14 @@ class FlowAutoencoder(AutoencoderEstimator):
         Most passes over the rows; an iteration is several passes where there are fewer than ten batches.
     batch_size : int or "auto", default="auto"
         Rows of a step, 128 by default.
+    optimizer : {"adam", "adamax"} or callable, default="adam"
+        What makes steps of gradients (arXiv:1412.6980). A callable makes a `training.Optimizer`.
     learning_rate_init : float, default=1e-3
-        First step size of Adam. It is cut to a fifth, twice, when the score stops improving.
+        First step size. It is cut to a fifth, twice, when the score stops improving.
     alpha : float, default=0.0
         Decoupled weight decay.
+    averaging : float, default=0.0
+        Decay of the average of the weights over the steps, which is what is kept; 0 takes those of single steps.
     early_stopping : bool, default=True
         Whether rows that are held out decide which state is the best, and when to stop.
     validation_fraction : float, default=0.1
@@ -160,6 +169,9 @@ class FlowAutoencoder(AutoencoderEstimator):
         "flow": [StrOptions(set(PRESETS)), callable],
         "encoder": [callable, None],
         "decoder": [callable, None],
+        "dropout": [Interval(Real, 0, 1, closed="left"), StrOptions({"variational"})],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "averaging": [Interval(Real, 0, 1, closed="left")],
         "free_bits": [Interval(Real, 0, 1e6, closed="both")],
         "kl_warm_up_iter": [Interval(Integral, 0, None, closed="left")],
         "n_importance_draws": [_POSITIVE],
@@ -181,14 +193,17 @@ class FlowAutoencoder(AutoencoderEstimator):
         hidden_layer_sizes: Sequence[int] = (256, 256),
         encoder: MakesNetwork | None = None,
         decoder: MakesNetwork | None = None,
+        dropout: float | Literal["variational"] = 0.0,
         free_bits: float = 0.0,
         kl_warm_up_iter: int = 0,
         n_importance_draws: int = 1,
         reg_covar: float = 1e-6,
         max_iter: int = 200,
         batch_size: int | Literal["auto"] = "auto",
+        optimizer: str | MakesOptimizer = "adam",
         learning_rate_init: float = 1e-3,
         alpha: float = 0.0,
+        averaging: float = 0.0,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -211,14 +226,17 @@ class FlowAutoencoder(AutoencoderEstimator):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.encoder = encoder
         self.decoder = decoder
+        self.dropout = dropout
         self.free_bits = free_bits
         self.kl_warm_up_iter = kl_warm_up_iter
         self.n_importance_draws = n_importance_draws
         self.reg_covar = reg_covar
         self.max_iter = max_iter
         self.batch_size = batch_size
+        self.optimizer = optimizer
         self.learning_rate_init = learning_rate_init
         self.alpha = alpha
+        self.averaging = averaging
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

@@ -160,7 +160,7 @@ class DiscretizedLogistic(Likelihood):
         arm, half = x.clamp(self.low[0], self.high[0]) - mean, self.width[0] / 2
         above, below = (arm + half) / scale, (arm - half) / scale
         # sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - exp(b - a)), no digits cancelling
-        inside = logsigmoid(above) + logsigmoid(-below) + torch.log(-torch.expm1(below - above))
+        inside = logsigmoid(above) + logsigmoid(-below) + torch.log(-torch.expm1(-self.width[0] / scale))
         first, last = x <= self.low[0], x >= self.high[0]
         log_prob = torch.where(first, logsigmoid(above), torch.where(last, logsigmoid(-below), inside))
         return torch.where(first & last, 0.0, log_prob).sum(-1)
