@@ -18,6 +18,7 @@ from ..threads import one_thread
 from ..training import History
 from ._callbacks import CallbackSupportMixin, reporting
 from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._links import PAGE_OF_ESTIMATOR
 from ._parameters import PARAMETER_CONSTRAINTS
 from ._parts import FittedPart
 from ._table import check_table, check_weights
@@ -34,6 +35,7 @@ class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
     one that fails changes nothing, and whoever predicts meanwhile does so by the old one.
     """
 
+    _doc_link_module, _doc_link_template = "skflowmix", PAGE_OF_ESTIMATOR
     _recipe: ClassVar[Recipe]
     _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS
     random_state: int | np.random.RandomState | None
@@ -208,7 +210,11 @@ class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
         return float(np.average(fitted.log_density("log_prob", rows), weights=check_weights(sample_weight, rows)))
 
     def sample(
-        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        *,
+        component: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows from the fitted density, sorted by component.
 
@@ -217,6 +223,8 @@ class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
         n_samples : int, default=1
         random_state : int, RandomState instance or None, default=None
             None takes the estimator's own `random_state`, so that an integer there repeats the draw.
+        component : int, default=None
+            The component that all rows are drawn from; None draws from the mixture.
 
         Returns
         -------
@@ -224,16 +232,18 @@ class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
         y : ndarray of shape (n_samples,)
             Component that each row was drawn from.
         """
-        _, X, component = self._draw(n_samples, random_state)
-        return X, component
+        if component is not None and (isinstance(component, bool) or not isinstance(component, (int, np.integer))):
+            raise ValueError(f"component must be the number of a component or None; got {component!r}.")
+        _, X, drawn = self._draw(n_samples, random_state, component)
+        return X, drawn
 
-    def _draw(self, n_samples, random_state):
+    def _draw(self, n_samples, random_state, among=None):
         """The fit that was drawn from, rows, and their components."""
         fitted = self._fitted
         if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
             raise ValueError(f"n_samples must be an integer of at least 1; got {n_samples!r}.")
         random_state = check_random_state(self.random_state if random_state is None else random_state)
-        return fitted, *fitted.sample(n_samples, random_state.randint(np.iinfo(np.int32).max))
+        return fitted, *fitted.sample(n_samples, random_state.randint(np.iinfo(np.int32).max), among)
 
     @property
     def bic(self):
@@ -264,16 +274,11 @@ class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
-        """Read an estimator that `save` wrote, to the CPU. No code of the file is run.
+        """Read an estimator of this class that `save` wrote, to the CPU. No code of the file is run.
 
         Parameters
         ----------
         path : str or path-like
-
-        Returns
-        -------
-        object
-            Of this class.
 
         Raises
         ------

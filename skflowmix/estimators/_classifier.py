@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -266,12 +266,19 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         fitted, X = self._look(X)
         return np.exp(fitted.log_resp_of_classes(X))
 
-    def sample(
-        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    def sample(  # type: ignore[override]
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None, *, y: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw rows, and the class of each, sorted by class; parameters as of `FlowMixtureDensity.sample`."""
-        fitted, X, component = self._draw(n_samples, random_state)
+        """Draw rows, and the class of each, sorted by class: of the class `y`, or of all; see `FlowMixtureDensity`."""
+        among = None if y is None else self._components_of(y)
+        fitted, X, component = self._draw(n_samples, random_state, among)
         return X, fitted.classes[fitted.plan.component_class[component]]
+
+    def _components_of(self, label):
+        classes = self._fitted.classes.tolist()
+        if label not in classes:
+            raise ValueError(f"y must be one of the classes {classes}, or None; got {label!r}.")
+        return np.flatnonzero(self._fitted.plan.component_class == classes.index(label))
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:  # type: ignore[override]
         """Mean accuracy of `predict`; rows labelled -1 are left out, unless -1 is a class.
