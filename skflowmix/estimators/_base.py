@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,7 +17,9 @@ from ..modules import FlowMixture
 from ..threads import one_thread
 from ..training import History
 from ._callbacks import CallbackSupportMixin, reporting
+from ._criteria import no_criterion
 from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._latent import as_table, transform
 from ._links import PAGE_OF_ESTIMATOR
 from ._parameters import PARAMETER_CONSTRAINTS
 from ._parts import FittedPart
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
+class FlowMixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, CallbackSupportMixin):
     """Mixture of flows behind scikit-learn's interface; see the public estimators.
 
     A fit is one object, `FittedMixture`, of which the fitted attributes are parts. Another fit replaces it as a whole:
@@ -107,6 +109,7 @@ class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
             raise AttributeError("classes_ is there only after a fit that learned labels.")
         return classes
 
+    _n_features_out = FittedPart[int](lambda fitted: fitted.plan.architecture["n_features"])
     n_iter_ = FittedPart[int](lambda fitted: fitted.history.n_iter)
     converged_ = FittedPart[bool](lambda fitted: fitted.converged)
     lower_bound_ = FittedPart[float](lambda fitted: fitted.score)
@@ -229,13 +232,14 @@ class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
+            Or a table, as `set_output` says, after a fit of one.
         y : ndarray of shape (n_samples,)
             Component that each row was drawn from.
         """
         if component is not None and (isinstance(component, bool) or not isinstance(component, (int, np.integer))):
             raise ValueError(f"component must be the number of a component or None; got {component!r}.")
         _, X, drawn = self._draw(n_samples, random_state, component)
-        return X, drawn
+        return as_table(self, X), drawn
 
     def _draw(self, n_samples, random_state, among=None):
         """The fit that was drawn from, rows, and their components."""
@@ -245,15 +249,8 @@ class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
         random_state = check_random_state(self.random_state if random_state is None else random_state)
         return fitted, *fitted.sample(n_samples, random_state.randint(np.iinfo(np.int32).max), among)
 
-    @property
-    def bic(self):
-        raise AttributeError(
-            "Flows have no bic, aic or icl: weights of networks that stop early are no count of parameters. For the "
-            "number of clusters set n_components='auto'; a number for the density is compared by cross_val_score or "
-            "GridSearchCV, whose default is the log-density of rows left out."
-        )
-
-    aic = icl = bic
+    transform = transform
+    bic = aic = icl = property(no_criterion)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the estimator to a file, an npz archive without pickles that later versions read.

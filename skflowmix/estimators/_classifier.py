@@ -12,6 +12,7 @@ from sklearn.base import ClassifierMixin
 
 from ..fitting import CLASSIFICATION
 from ._base import FlowMixtureEstimator
+from ._latent import as_table
 from ._parameters import Initializer, MakesFlow
 from ._table import check_scored
 
@@ -270,15 +271,14 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None, *, y: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows, and the class of each, sorted by class: of the class `y`, or of all; see `FlowMixtureDensity`."""
-        among = None if y is None else self._components_of(y)
-        fitted, X, component = self._draw(n_samples, random_state, among)
-        return X, fitted.classes[fitted.plan.component_class[component]]
+        fitted, X, component = self._draw(n_samples, random_state, None if y is None else self._components_of(y))
+        return as_table(self, X), fitted.classes[fitted.plan.component_class[component]]
 
     def _components_of(self, label):
-        classes = self._fitted.classes.tolist()
-        if label not in classes:
-            raise ValueError(f"y must be one of the classes {classes}, or None; got {label!r}.")
-        return np.flatnonzero(self._fitted.plan.component_class == classes.index(label))
+        fitted, classes = self._fitted, self._fitted.classes.tolist()
+        if label in classes:
+            return np.flatnonzero(fitted.plan.component_class == classes.index(label))
+        raise ValueError(f"y must be one of the classes {classes}, or None; got {label!r}.")
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:  # type: ignore[override]
         """Mean accuracy of `predict`; rows labelled -1 are left out, unless -1 is a class.

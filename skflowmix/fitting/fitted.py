@@ -84,6 +84,17 @@ class FittedMixture:
         """`evaluate` of a method that gives log-densities, in the units of X."""
         return self._spread(self._in_chunks(X, lambda rows: sum(self._values(method, rows))))
 
+    def latent(self, X: np.ndarray) -> np.ndarray:
+        """Latent coordinates of each row under its most probable component, ndarray of shape (N, D)."""
+        return self._in_chunks(X, self._latent)
+
+    def _latent(self, X):
+        component, mixture = self._values("log_resp", X)[0].argmax(1), self.mixture
+        x = torch.as_tensor(self.plan.scaler.transform(X)).to(mixture.logits)[None]
+        x = x if mixture.shared is None else mixture.shared(x)[0]
+        z, _ = mixture.flow(x.expand(mixture.n_components, *x.shape[1:]))
+        return z[component, torch.arange(len(X), device=z.device)]
+
     def _in_chunks(self, X, function):
         return evaluate_in_chunks(function, X, self.mixture)
 
