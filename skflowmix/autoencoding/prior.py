@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-
 from sklearn.metrics import silhouette_score
 
 from ..bridge import seeded_generator

@@ -223,7 +223,7 @@ def _codes_of(y, n_samples, classes):
         If there is no such class, or not one for each row.
     """
     labels = np.asarray(y)
-    if labels.ndim > 1 or (labels.ndim == 1 and len(labels) != n_samples):
+    if labels.shape not in ((), (n_samples,)):
         raise ValueError(f"y must be a class, or one for each of {n_samples} rows; got the shape {labels.shape}.")
     place = {label: code for code, label in enumerate(classes.tolist())}
     given = [labels.item()] * n_samples if labels.ndim == 0 else labels.tolist()

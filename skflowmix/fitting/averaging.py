@@ -15,6 +15,24 @@ from ..training import QUIET, SOLVERS, History
 from .fit import fit_mixture, fit_mixtures
 from .fitted import FittedMixture
 
+_AUTOMATIC = 4
+
+
+def number_of_members(settings, table, before):
+    """How many fits are averaged: "auto" is four, or one where that would not be what was asked for.
+
+    So it is where components are told apart by labels, a posterior network, a prior that prunes them, or their own
+    flows, weights or first responsibilities; and where the solver has to fit one after the other. A warm start goes on
+    from as many as there are.
+    """
+    if settings.n_estimators != "auto":
+        return int(settings.n_estimators)
+    if before is not None:
+        return max(len(before.members), 1)
+    named = table.y is not None or settings.posterior != "exact" or settings.prunes or not settings.one_flow
+    given = settings.weights_init is not None or settings.gives_responsibilities
+    return 1 if named or given or SOLVERS[settings.solver].is_em else _AUTOMATIC
+
 
 def check_averaging(settings):
     """Raise a ValueError where an average requires something of another parameter."""
@@ -30,6 +48,7 @@ def fit_average(settings, table, recipe, *, before=None, report=QUIET):
 
     After Ctrl-C it is the mean of what there is.
     """
+    settings = replace(settings, n_estimators=number_of_members(settings, table, before))
     check_averaging(settings)
     if settings.n_estimators == 1:
         return fit_mixture(settings, table, recipe, before=before, report=report)

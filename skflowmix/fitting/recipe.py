@@ -96,6 +96,7 @@ DENSITY = Recipe(
     automatic=lambda n_classes: automatic if n_classes else soft,
     count=_count_clusters,
     choose=best_score,
+    holds_out_of_start=True,
     grows=True,
 )
 CLASSIFICATION = Recipe(
