@@ -98,7 +98,8 @@ def _ties(X):
     n_neighbors = min(_N_NEIGHBORS, len(X) - 1)
     distances, neighbors = NearestNeighbors(n_neighbors=n_neighbors).fit(X).kneighbors()
     radius = np.maximum(distances[:, -1:], np.finfo(float).tiny)
-    weights = np.maximum(np.exp(-(distances / radius) * (distances / radius[neighbors][:, :, 0])), _LEAST_TIE)
+    with np.errstate(over="ignore"):
+        weights = np.maximum(np.exp(-(distances / radius) * (distances / radius[neighbors][:, :, 0])), _LEAST_TIE)
     rows = np.repeat(np.arange(len(X)), n_neighbors)
     ties = sparse.csr_matrix((weights.ravel(), (rows, neighbors.ravel())), shape=(len(X), len(X)))
     return ties.maximum(ties.T)
