@@ -145,14 +145,15 @@ class LabelledData:
         guess = spread_labels(rows.X, rows.codes) if settings.spreading_weight else rows.codes
         weight = torch.as_tensor(rows.weight, dtype=x.dtype)
         columns = x, torch.from_numpy(rows.codes), weight, torch.from_numpy(guess)
-        parts = [tuple(column[index].to(place) for column in columns) for index in (training, validation)]
-        return cls(*parts, draws and settings.binarize == "batch", new_seed(random_state))
+        learned, held_out = (tuple(column[index].to(place) for column in columns) for index in (training, validation))
+        return cls(learned, held_out, draws and settings.binarize == "batch", new_seed(random_state))
 
     def batches(self, settings, model):
         """Where the batches of steps come from."""
         shape = settings.n_importance_draws, model.autoencoder.encoder.n_noise
         generator = seeded_generator(self.seed, self.rows[0].device)
-        return LabelledBatches(*self.rows, *shape, settings.rows_of_a_batch, self.binarizes, generator)
+        x, codes, weight, guess = self.rows
+        return LabelledBatches(x, codes, weight, guess, *shape, settings.rows_of_a_batch, self.binarizes, generator)
 
     def held_out(self, settings, model):
         """What decides, with noise of its own; None where no row is held out."""

@@ -209,9 +209,9 @@ class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_features)
         """
-        fitted, X = self._look(X)
-        codes = fitted.predict(X) if y is None else _codes_of(y, len(X), fitted.classes)
-        return fitted.reconstruct(X, codes)
+        fitted, rows = self._look(X)
+        codes = fitted.predict(rows) if y is None else _codes_of(y, len(rows), fitted.classes)
+        return fitted.reconstruct(rows, codes)
 
 
 def _codes_of(y, n_samples, classes):
@@ -223,7 +223,7 @@ def _codes_of(y, n_samples, classes):
         If there is no such class, or not one for each row.
     """
     labels = np.asarray(y)
-    if labels.ndim > 1 or (labels.ndim == 1 and len(labels) != n_samples):
+    if labels.shape not in ((), (n_samples,)):
         raise ValueError(f"y must be a class, or one for each of {n_samples} rows; got the shape {labels.shape}.")
     place = {label: code for code, label in enumerate(classes.tolist())}
     given = [labels.item()] * n_samples if labels.ndim == 0 else labels.tolist()
