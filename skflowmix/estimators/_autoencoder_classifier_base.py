@@ -209,9 +209,9 @@ class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_features)
         """
-        fitted, X = self._look(X)
-        codes = fitted.predict(X) if y is None else _codes_of(y, len(X), fitted.classes)
-        return fitted.reconstruct(X, codes)
+        fitted, rows = self._look(X)
+        codes = fitted.predict(rows) if y is None else _codes_of(y, len(rows), fitted.classes)
+        return fitted.reconstruct(rows, codes)
 
 
 def _codes_of(y, n_samples, classes):
