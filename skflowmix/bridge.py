@@ -52,7 +52,7 @@ def seeded_generator(seed, device):
     return torch.Generator(device=device).manual_seed(int(seed))
 
 
-def evaluate_in_chunks(function, X, mixture):
+def evaluate_in_chunks(function, X, mixture=None, *, size=None):
     """Apply a function of rows to all rows; beyond what it returns, memory is that of a few chunks.
 
     Parameters
@@ -60,14 +60,16 @@ def evaluate_in_chunks(function, X, mixture):
     function : callable
         ndarray of shape (n, D) -> Tensor of shape (n, ...).
     X : ndarray of shape (N, D)
-    mixture : FlowMixture
+    mixture : FlowMixture, default=None
         Whose size the chunks are made for.
+    size : int, default=None
+        Rows of a chunk; None leaves that to the mixture.
 
     Returns
     -------
     ndarray of shape (N, ...)
     """
-    size, results = rows_at_once(mixture), None
+    size, results = rows_at_once(mixture) if size is None else size, None
     with undisturbed(), one_torch_thread(), torch.no_grad():
         for start in range(0, len(X), size):
             result = function(X[start : start + size]).cpu().numpy()

@@ -21,24 +21,24 @@ LAYERS = [
     {"modules"},
     {"training", "partitions", "bridge"},
     {"fitting"},
-    {"inference"},
+    {"autoencoding", "inference"},
     {"files"},
     {"estimators", "displays"},
     {"__init__"},
 ]
 ROOMS_OF_MODULES = [
     {"component_axis", "constants", "description", "draws", "perceptrons", "workload"},
-    {"nets"},
-    {"transforms"},
+    {"nets", "weight_noise"},
+    {"dense", "transforms"},
     {"bases"},
-    {"flows", "posterior", "chains", "transitions"},
-    {"mixture", "conditional"},
-    {"averages"},
+    {"flows", "posterior", "chains", "likelihoods", "transitions"},
+    {"encoders", "mixture", "conditional"},
+    {"autoencoder", "averages", "labelled_autoencoder"},
     {"__init__"},
 ]
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 RANK_IN_MODULES = {part: rank for rank, layer in enumerate(ROOMS_OF_MODULES) for part in layer}
-MAY_IMPORT_SKLEARN = {"estimators", "fitting", "inference", "bridge", "partitions"}
+MAY_IMPORT_SKLEARN = {"autoencoding", "estimators", "fitting", "inference", "bridge", "partitions"}
 
 
 def part_of(path):

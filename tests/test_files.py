@@ -120,6 +120,38 @@ class TestAnswers:
         draws = [one.sample(9, random_state=0, method="resample", log_density=log_density) for one in (model, again)]
         np.testing.assert_array_equal(*draws)
 
+    @pytest.mark.parametrize("name", sorted(set(skflowmix.__all__) - {"__version__"}))
+    def test_every_estimator_has_files(self, name, device, tmp_path):
+        """What needs other parameters to be fitted in a moment is in one of the tests above as well."""
+        model = getattr(skflowmix, name)()
+        quick = {"max_iter": 1, "hidden_layer_sizes": (4,), "n_layers": 1, "n_components": 2, "n_latent_features": 1}
+        model.set_params(**{name: quick[name] for name in set(quick) & set(model.get_params())}, device=device)
+        model.set_params(random_state=0)
+        unit = (X - X.min(0)) / np.ptp(X, 0)
+        data = (lambda theta: -theta.square().sum(1), 2) if name == "FlowMixturePosterior" else (unit, Y)
+        again = through_file(model.fit(*data), tmp_path)
+        asked = [method for method in ("predict", "transform", "score_samples") if hasattr(model, method)]
+        for method in asked:
+            np.testing.assert_array_equal(getattr(again, method)(unit), getattr(model, method)(unit))
+        assert asked
+        assert again.n_iter_ == model.n_iter_
+
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {"posterior": "iaf", "likelihood": "normal"},
+            {"posterior": "hamiltonian", "likelihood": "logistic"},
+            {"posterior": "planar", "prior": "flow-mixture"},
+            {"posterior": "full"},
+        ],
+    )
+    def test_autoencoders(self, parameters, device, tmp_path):
+        quick = {"hidden_layer_sizes": (4,), "n_latent_features": 2, "max_iter": 1, "random_state": 0}
+        model = skflowmix.FlowAutoencoder(device=device, **quick, **parameters).fit((X - X.min(0)) / np.ptp(X, 0))
+        again = through_file(model, tmp_path)
+        for method in ("transform", "score_samples"):
+            np.testing.assert_array_equal(getattr(again, method)(X), getattr(model, method)(X))
+
     def test_every_module_of_the_package_is_known(self):
         def below(cls):
             return {cls, *(one for sub in cls.__subclasses__() for one in below(sub))}

@@ -30,13 +30,14 @@ from skflowmix.training import (
     batches,
     loop,
     objectives,
-    step,
+    optimizers,
     train,
 )
 from skflowmix.training.cuda_graph import CapturedStep, CudaGraph
 
 N_ROWS, BATCH, N_FEATURES, N_COMPONENTS, N_RESTARTS = 40, 20, 3, 3, 2
 SMALL = {"n_layers": 3, "hidden_layer_sizes": (8,)}
+PLAIN = TrainingOptions()
 
 
 class Watch(TorchDispatchMode):
@@ -117,7 +118,16 @@ OBJECTIVES = {
 }
 
 
-def make_run(mixture, objective=OBJECTIVES["likelihood"], *, with_labels=False, device="meta", home=None, **how):
+def make_run(
+    mixture,
+    objective=OBJECTIVES["likelihood"],
+    *,
+    options=PLAIN,
+    with_labels=False,
+    device="meta",
+    home=None,
+    **how,
+):
     """A run whose epochs have several batches of every kind of noise; its rows are at home on its device or another."""
     mixture.to(device).train()
     device = home or device
@@ -126,7 +136,7 @@ def make_run(mixture, objective=OBJECTIVES["likelihood"], *, with_labels=False, 
     rows = Rows(torch.randn(N_ROWS, N_FEATURES, device=device), torch.ones(N_ROWS, device=device), allowed, resp)
     neighbors = torch.zeros((N_ROWS, 5), dtype=torch.int64, device=device)
     noise = {"noise": 0.1, "neighbors": neighbors, "neighbor_noise": 0.1}
-    return loop.Run(mixture, RowBatches(rows, BATCH, **noise, **how), TrainingOptions(), objective, rows)
+    return loop.Run(mixture, RowBatches(rows, BATCH, **noise, **how), options, objective, rows)
 
 
 @pytest.fixture
@@ -141,6 +151,13 @@ def meta(monkeypatch):
 @pytest.mark.parametrize("name", MIXTURES)
 def test_epoch_exchanges_nothing_with_the_host(name):
     assert not sent_from_the_host(make_run(MIXTURES[name]())._take_steps)
+
+
+@pytest.mark.usefixtures("meta")
+@pytest.mark.parametrize("optimizer", optimizers.OPTIMIZERS)
+def test_averaged_steps_of_any_optimizer_exchange_nothing_with_the_host(optimizer):
+    options = TrainingOptions(optimizer=optimizer, averaging=0.9)
+    assert not sent_from_the_host(make_run(make_mixture(), options=options)._take_steps)
 
 
 @pytest.mark.usefixtures("meta")
@@ -270,7 +287,7 @@ class TornTape(Tape):
 @pytest.fixture
 def train_both_ways(monkeypatch, device):
     """A function that trains copies of a mixture by plain and by captured steps, and compares where they end."""
-    monkeypatch.setattr(step, "_as_learning_rate", lambda size, device: torch.full((), size, device=device))
+    monkeypatch.setattr(optimizers, "_as_learning_rate", lambda size, device: torch.full((), size, device=device))
     monkeypatch.setattr(objectives, "_may_leave_rows_out", lambda *_: False)
 
     def ends(mixture, solve, graph):
@@ -332,6 +349,13 @@ def test_captured_steps_follow_a_cut_of_the_step_size(train_both_ways, device):
     mixture, rows, _ = bananas(make_mixture(), device)
     history = train_both_ways(mixture, one_fit(train, rows, device, max_iter=9, n_iter_no_change=3, tol=1e9))
     np.testing.assert_allclose(np.array(history.learning_rate)[3::3, 0], [0.02, 0.004], rtol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", optimizers.OPTIMIZERS)
+def test_captured_steps_of_any_optimizer_follow_a_cut_and_are_averaged(optimizer, train_both_ways, device):
+    mixture, rows, _ = bananas(make_mixture(), device)
+    cut = {"max_iter": 9, "n_iter_no_change": 3, "tol": 1e9}
+    train_both_ways(mixture, one_fit(train, rows, device, optimizer=optimizer, averaging=0.9, **cut))
 
 
 @pytest.mark.parametrize("posterior", [False, True])

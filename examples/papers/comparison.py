@@ -68,6 +68,24 @@ def digits(mnist=None, *, n_rows=None, seed=0):
     return reduce.transform(X_chosen), y[chosen], reduce.transform(X_new), y[held_out]
 
 
+def all_digits(mnist=None, *, n_rows=None, seed=0):
+    """Images of all ten digits, pixels between 0 and 1; parameters and returned rows as of `digits`.
+
+    Without `n_rows` the rows to fit keep the archive's order, which indices of labelled rows refer to.
+    """
+    if mnist is None:
+        X, y = load_digits(return_X_y=True)
+        is_new, largest = np.random.default_rng(0).uniform(size=len(X)) < 0.3, 16
+    else:
+        archive = np.load(mnist)
+        X, y = archive["X"], archive["y"].astype(int)
+        is_new, largest = np.arange(len(X)) >= archive["n_train"], 255
+    rows = np.flatnonzero(~is_new)
+    chosen = rows if n_rows is None else np.random.default_rng(seed).permutation(rows)[:n_rows]
+    X = X.astype(np.float32) / largest
+    return X[chosen], y[chosen], X[is_new], y[is_new]
+
+
 def cluster_accuracy(y, labels):
     """Share of the rows whose cluster stands for their class, with the best one-to-one matching of the two."""
     counts = contingency_matrix(y, labels)

@@ -82,11 +82,11 @@ class PosteriorEstimator(BaseEstimator):
         check_is_fitted(self)
         return vars(self)["_state"]
 
-    elbo_ = FittedPart[float](lambda fitted: fitted.verdict.elbo)
-    log_evidence_ = FittedPart[float](lambda fitted: fitted.verdict.log_evidence)
-    log_evidence_se_ = FittedPart[float](lambda fitted: fitted.verdict.log_evidence_se)
-    ess_ = FittedPart[float](lambda fitted: fitted.verdict.ess)
-    pareto_k_ = FittedPart[float](lambda fitted: fitted.verdict.pareto_k)
+    elbo_ = FittedPart[float](lambda fitted: _verdict_of(fitted, "elbo_").elbo)
+    log_evidence_ = FittedPart[float](lambda fitted: _verdict_of(fitted, "log_evidence_").log_evidence)
+    log_evidence_se_ = FittedPart[float](lambda fitted: _verdict_of(fitted, "log_evidence_se_").log_evidence_se)
+    ess_ = FittedPart[float](lambda fitted: _verdict_of(fitted, "ess_").ess)
+    pareto_k_ = FittedPart[float](lambda fitted: _verdict_of(fitted, "pareto_k_").pareto_k)
     n_modes_ = FittedPart[int](lambda fitted: fitted.n_modes)
     n_components_ = FittedPart[int](lambda fitted: fitted.approximation.mixture.n_components)
     weights_ = FittedPart[np.ndarray](
@@ -258,6 +258,12 @@ class PosteriorEstimator(BaseEstimator):
 
     def __setstate__(self, state):
         super().__setstate__(without_stamp(self, state))
+
+
+def _verdict_of(fitted, name):
+    if fitted.verdict is None:
+        raise AttributeError(f"{name} is not there, since Ctrl-C ended the fit before its last draws.")
+    return fitted.verdict
 
 
 def _check_rows(theta, approximation):

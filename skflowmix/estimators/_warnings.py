@@ -23,6 +23,15 @@ def warn_of_fit(fitted, settings, recipe):
         )
 
 
+def warn_of_autoencoder(fitted, settings):
+    """Warn where the fit still improved."""
+    if not fitted.converged:
+        warn_user(
+            f"The fit still improved after max_iter={settings.max_iter} iterations; a larger max_iter may help.",
+            ConvergenceWarning,
+        )
+
+
 def warn_of_posterior(fitted, settings):
     """Warn where a fit to a log-density cannot be relied on, or still improved."""
     verdict = fitted.verdict

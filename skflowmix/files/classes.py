@@ -1,22 +1,23 @@
 """Classes whose objects may stand in a file, by name: what is not here is neither written nor read."""
 
+import sys
+
 import torch
 
-from .. import fitting, inference, modules, training
+from .. import autoencoding, fitting, inference, modules, training
+from ..autoencoding import units
 from ..fitting.plan import Plan
 from ..fitting.scaling import FeatureScaler
 from ..inference.approximation import Approximation
 from ..inference.fitted import Verdict
 from ..inference.markov import Chains
 from ..inference.target import Target
-from ..modules import transforms
-from ..modules.transforms import linear
+from ..modules.transforms import ScalarMap
 
-_LISTS = (torch.nn.ModuleList, torch.nn.ParameterList)
-_OF_MODULES = (modules, transforms)
+_PARTS = (torch.nn.Module, ScalarMap)
 _OTHERS = (
-    linear.PLULinear,
-    linear.QRLinear,
+    torch.nn.ModuleList,
+    torch.nn.ParameterList,
     training.History,
     fitting.FittedMixture,
     Plan,
@@ -26,16 +27,20 @@ _OTHERS = (
     Target,
     Verdict,
     Chains,
+    autoencoding.FittedAutoencoder,
+    *(value for value in vars(units).values() if isinstance(value, type) and value.__module__ == units.__name__),
 )
 
 
-def _public_classes(package):
-    return (value for value in map(vars(package).get, package.__all__) if isinstance(value, type))
+def _parts_of_modules():
+    """Every torch module and scalar map of this package."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(modules.__name__):
+            own = (value for value in vars(module).values() if getattr(value, "__module__", None) == name)
+            yield from (value for value in own if isinstance(value, type) and issubclass(value, _PARTS))
 
 
-CLASSES: dict[str, type] = {
-    cls.__name__: cls for cls in (*_LISTS, *_OTHERS, *(cls for part in _OF_MODULES for cls in _public_classes(part)))
-}
+CLASSES: dict[str, type] = {cls.__name__: cls for cls in (*_OTHERS, *_parts_of_modules())}
 NAMES: dict[type, str] = {cls: name for name, cls in CLASSES.items()}
 
 

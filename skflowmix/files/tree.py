@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ..modules.description import state_of
 from .classes import CLASSES, NAMES
 
 _THEMSELVES = (type(None), bool, int, float, str)
@@ -96,7 +97,7 @@ def _take_apart(value, arrays, place):
     if isinstance(value, type) and value in NAMES:
         return {"class": NAMES[value]}
     if kind in NAMES:
-        return {"object": [NAMES[kind], _take_apart(_state_of(value), arrays, place)]}
+        return {"object": [NAMES[kind], _take_apart(state_of(value), arrays, place)]}
     if callable(value) and not isinstance(value, (type, torch.nn.Module)):
         return {"function": value.name if kind is DroppedFunction else repr(value)}
     return _take_array_apart(value, arrays, place)
@@ -115,14 +116,6 @@ def _take_array_apart(value, arrays, place):
         return {"objects": [list(array.shape), items]}
     arrays.append(array)
     return {"array": len(arrays) - 1}
-
-
-def _state_of(value):
-    """What a copy by pickle would have, too."""
-    get = getattr(type(value), "__getstate__", None)
-    if get is None or get is getattr(object, "__getstate__", None):
-        return dict(vars(value))
-    return get(value)
 
 
 def _put_together(node, arrays):

@@ -1,6 +1,6 @@
-"""A fit, from rows and settings to a fitted mixture.
+"""A fit, from rows and settings to a fitted mixture, or several side by side.
 
-`fit_mixture` tells it on one screen: rows, start, train, choose, keep. Nothing that is given changes, so that whoever
+`fit_mixtures` tells it on one screen: rows, start, train, choose, keep. Nothing that is given changes, so that whoever
 calls it has the old fit until the new one is there.
 """
 
@@ -24,20 +24,26 @@ from .supply import make_supply
 
 
 def fit_mixture(settings, table, recipe, *, before=None, report=QUIET):
-    """Fit a mixture to rows.
+    """Fit a mixture to rows: the only one of `fit_mixtures`, of a fit before, `before`."""
+    settings = replace(settings, n_estimators=1)
+    return fit_mixtures(settings, table, recipe, before=None if before is None else [before], report=report)[0]
+
+
+def fit_mixtures(settings, table, recipe, *, before=None, report=QUIET):
+    """Fit as many mixtures as `n_estimators` says, side by side: each has its own start and its own rows held out.
 
     Parameters
     ----------
     settings : Settings
     table : Table
     recipe : Recipe
-    before : FittedMixture, default=None
-        What to go on from.
+    before : list of FittedMixture, default=None
+        What to go on from, one for each, which have the same components.
     report : Report, default=QUIET
 
     Returns
     -------
-    FittedMixture
+    list of FittedMixture
 
     Raises
     ------
@@ -48,19 +54,23 @@ def fit_mixture(settings, table, recipe, *, before=None, report=QUIET):
     random_state = check_random_state(settings.random_state)
     data = training_set(table, settings, recipe)
     with report.phase("start"):
-        plan = make_plan(data, settings, recipe, before, random_state)
-        X, parts = plan.scaler.transform(data.X), split_rows(data, settings, random_state)
+        plan = make_plan(data, settings, recipe, None if before is None else before[0], random_state)
+        X, splits = plan.scaler.transform(data.X), split_rows(data, settings, random_state)
         if before is None:
-            mixture, resp = _start(X, data, plan, settings, random_state)
+            mixture, resp = _start(X, data, splits, plan, settings, recipe, random_state)
         else:
-            mixture, resp = _go_on(before, settings, random_state), None
-        supply = make_supply(X, data, parts, resp, plan, settings, random_state)
-    training = Training.of(settings, recipe, data, parts, continues=before is not None, report=report)
-    state, slots = training.solve(mixture, supply, random_state), plan.slots
-    if settings.prunes and supply.validation is not None and not state.history.interrupted:
-        state, slots = without_needless(state, slots, plan, supply, training, random_state)
-    fitted = _keep(state, slots, plan, data, parts)
-    return replace(fitted, labels=fitted.predict(table.X)) if recipe.seeks_clusters else fitted
+            mixture, resp = FlowMixture.stack([_go_on(fit, settings, random_state) for fit in before]), None
+        supply = make_supply(X, data, splits, resp, plan, settings, random_state)
+    training = Training.of(settings, recipe, data, splits[0], continues=before is not None, report=report)
+    fits, states = [], training.solve(mixture, supply, random_state)
+    for index, (state, split) in enumerate(zip(states, splits, strict=True)):
+        slots = plan.slots
+        if settings.prunes and supply.validation is not None and not state.history.interrupted:
+            own = supply.of_member(index, settings.n_init)
+            state, slots = without_needless(state, slots, plan, own, training, random_state)
+        fitted = _keep(state, slots, plan, data, split)
+        fits.append(replace(fitted, labels=fitted.predict(table.X)) if recipe.seeks_clusters else fitted)
+    return fits
 
 
 def check_settings(settings):
@@ -71,12 +81,14 @@ def check_settings(settings):
     SOLVERS[settings.solver].check(posterior=settings.posterior, consistency_weight=settings.consistency_weight)
 
 
-def _start(X, data, plan, settings, random_state):
-    """A stack of restarts, and their first responsibilities (N, R, K)."""
+def _start(X, data, splits, plan, settings, recipe, random_state):
+    """A stack of the restarts of every split, and their first responsibilities (N, R, K)."""
     started, resps, trust = [], [], plan.scaler.trust(data.X)
-    for seed in random_state.randint(np.iinfo(np.int32).max, size=settings.n_init):
+    seeds = random_state.randint(np.iinfo(np.int32).max, size=len(splits) * settings.n_init)
+    for seed, (training, _) in zip(seeds, (split for split in splits for _ in range(settings.n_init)), strict=True):
         resp = first_responsibilities(plan.initializer, X, data, plan.component_class, np.random.RandomState(seed))
-        started.append(new_mixture(settings, X, data.weight, trust, resp, seed))
+        told = training if recipe.holds_out_of_start else slice(None)
+        started.append(new_mixture(settings, X[told], data.weight[told], trust[told], resp[told], seed))
         resps.append(resp)
     return FlowMixture.stack(started), np.stack(resps, axis=1)
 

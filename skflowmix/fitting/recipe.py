@@ -35,6 +35,8 @@ class Recipe:
         Which of the states that a fit went through is kept, as `choice.best_score`.
     seeks_clusters : bool
         Whether the state at the end of the warm-up is one of them, and the start's clusters are its labels.
+    holds_out_of_start : bool
+        Whether the Gaussians that components start from know nothing of the rows that are held out.
     grows : bool
         Whether more classes than components make more components.
     """
@@ -45,6 +47,7 @@ class Recipe:
     count: Callable
     choose: Callable
     seeks_clusters: bool = False
+    holds_out_of_start: bool = False
     grows: bool = False
 
 
@@ -89,6 +92,7 @@ DENSITY = Recipe(
     automatic=lambda n_classes: automatic if n_classes else soft,
     count=_count_clusters,
     choose=best_score,
+    holds_out_of_start=True,
     grows=True,
 )
 CLASSIFICATION = Recipe(

@@ -28,7 +28,7 @@ def describe(module):
     return {
         "class": type(module),
         "training": module.training,
-        "attributes": {name: value for name, value in vars(module).items() if name not in _OF_EVERY_MODULE},
+        "attributes": {name: value for name, value in state_of(module).items() if name not in _OF_EVERY_MODULE},
         "parameters": _each(module._parameters, lambda name, tensor: (_array(tensor), tensor.requires_grad)),
         "buffers": _each(module._buffers, lambda name, tensor: (_array(tensor), name not in transient)),
         "children": _each(module._modules, lambda name, child: describe(child)),
@@ -49,6 +49,14 @@ def rebuild(description):
     for name, child in description["children"].items():
         module.register_module(name, None if child is None else rebuild(child))
     return module
+
+
+def state_of(value):
+    """What of an object its copies by pickle have."""
+    own = getattr(type(value), "__getstate__", None)
+    if own is None or own is getattr(object, "__getstate__", None):
+        return dict(vars(value))
+    return own(value)
 
 
 def _each(named, function):

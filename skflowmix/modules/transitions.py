@@ -28,7 +28,7 @@ class Chain(nn.Module):
     Parameters
     ----------
     transitions : sequence of nn.Module
-        ``transition(x, noise, slope) -> (x, log_ratio)``, with `n_features` and `needs_slope`.
+        ``transition(x, noise, slope, context) -> (x, log_ratio)``, with `n_features` and `needs_slope`.
     """
 
     def __init__(self, transitions):
@@ -49,7 +49,7 @@ class Chain(nn.Module):
         """Normal numbers that a draw takes."""
         return len(self.transitions) * self.n_features
 
-    def forward(self, x, noise, slope=None):
+    def forward(self, x, noise, slope=None, context=None):
         """The ends of chains.
 
         Parameters
@@ -61,6 +61,8 @@ class Chain(nn.Module):
         slope : callable, default=None
             Gradient of the target's logarithm, (N, D) -> (N, D), a row's being a function of the row alone. Required
             where `needs_slope`.
+        context : Tensor of shape (N, H), default=None
+            What else is known of each row, for transitions that are made for it.
 
         Returns
         -------
@@ -70,7 +72,7 @@ class Chain(nn.Module):
         """
         log_ratio = x.new_zeros(len(x))
         for transition, own_noise in zip(self.transitions, noise.split(self.n_features, 1), strict=True):
-            x, gain = transition(x, own_noise, slope)
+            x, gain = transition(x, own_noise, slope, context)
             log_ratio = log_ratio + gain
         return x, log_ratio
 
@@ -91,6 +93,8 @@ class Hamiltonian(nn.Module):
         Leapfrog steps.
     step : float
         Size of each step at first.
+    n_context : int, default=0
+        Number H of context features, which that network has as inputs, too.
     hidden_layer_sizes : tuple of int, default=(32, 32)
         Units of the network that with a linear map makes up the mean of the velocity given the end; and its deviation.
     generator : torch.Generator, default=None
@@ -99,22 +103,22 @@ class Hamiltonian(nn.Module):
 
     needs_slope = True
 
-    def __init__(self, n_features, n_steps, step, *, hidden_layer_sizes=(32, 32), generator=None):
+    def __init__(self, n_features, n_steps, step, *, n_context=0, hidden_layer_sizes=(32, 32), generator=None):
         super().__init__()
         self.n_features = n_features
         self.log_step = nn.Parameter(torch.full((1, n_steps, n_features), float(step)).log())
         self.linear = nn.Parameter(torch.zeros(1, n_features, n_features))
         sizes = (n_features, *hidden_layer_sizes, 2 * n_features)
-        self.network = MLP(1, sizes, activation="silu", generator=generator)
+        self.network = MLP(1, sizes, n_context=n_context, activation="silu", generator=generator)
 
-    def forward(self, x, noise, slope):
+    def forward(self, x, noise, slope, context=None):
         """See `Chain`; the noise is the velocity."""
         end, velocity = leapfrog(x, noise, lambda place: _tamed(slope(place)), self.log_step[0].exp())
-        return end, self.log_reverse(velocity, end) + 0.5 * noise.square().sum(1)
+        return end, self.log_reverse(velocity, end, context) + 0.5 * noise.square().sum(1)
 
-    def log_reverse(self, velocity, end):
+    def log_reverse(self, velocity, end, context=None):
         """Log-density of velocities (N, D) given where they have led, (N, D), without its constant: (N,)."""
-        mean, raw = self.network(end.mT[None]).squeeze(0).mT.chunk(2, 1)
+        mean, raw = self.network(end.mT[None], context).squeeze(0).mT.chunk(2, 1)
         mean = mean + end @ self.linear[0]
         log_scale = _MOST_LOG_SCALE * (raw / _MOST_LOG_SCALE).tanh()
         return _log_normal(velocity, mean, log_scale).sum(1)
@@ -206,7 +210,7 @@ class OverRelaxed(nn.Module):
         self.constants = nn.Parameter(torch.zeros_like(relaxation.mean))
         self.log_scale = nn.Parameter(torch.zeros_like(relaxation.mean))
 
-    def forward(self, x, noise, slope=None):
+    def forward(self, x, noise, slope=None, context=None):
         """See `Chain`."""
         weights, constants, log_scale = self.relaxation.sweep()
         log_ratio = x.new_zeros(len(x))

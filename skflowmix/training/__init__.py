@@ -8,11 +8,13 @@ from .history import History
 from .loop import QUIET, TrainingOptions, evaluate, train
 from .losses import assigned_loss, consistency_loss, elbo_loss, mixture_loss
 from .objectives import AssignedObjective, AssignedPosterior, LikelihoodObjective, RowObjective
+from .optimizers import OPTIMIZERS, Optimizer
 from .protocols import Batch, Model, Objective, Source
 from .report import Iteration, Listener, Printer, Report
 from .solvers import SOLVERS, Solver
 
 __all__ = [
+    "OPTIMIZERS",
     "QUIET",
     "SOLVERS",
     "AssignedObjective",
@@ -27,6 +29,7 @@ __all__ = [
     "Noise",
     "NoiseBatches",
     "Objective",
+    "Optimizer",
     "PairBatches",
     "Pairs",
     "Printer",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .report import Listener
 
@@ -50,6 +50,17 @@ class History(Listener):
             members=members,
             n_rollbacks=sum(member.n_rollbacks for member in members),
             interrupted=any(member.interrupted for member in members),
+        )
+
+    def of_restarts(self, first, last):
+        """The record of some of the restarts."""
+        return replace(
+            self,
+            training_score=[scores[first:last] for scores in self.training_score],
+            validation_score=[scores[first:last] for scores in self.validation_score],
+            learning_rate=[sizes[first:last] for sizes in self.learning_rate],
+            start_score=self.start_score[first:last],
+            warm_up=None if self.warm_up is None else self.warm_up.of_restarts(first, last),
         )
 
     def follow(self, warm_up):

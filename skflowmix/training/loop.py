@@ -4,14 +4,18 @@ All restarts take the same batches, in one batch of flows; nothing but those is 
 it would have ended alone.
 """
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 
 from ..threads import one_torch_thread
+from .averaging import WeightAverage
 from .cuda_graph import fastest_step
 from .history import History
 from .objectives import LikelihoodObjective
+from .optimizers import Optimizer
 from .parameter_table import ParameterTable
 from .report import Report
 from .step import Step
@@ -32,7 +36,7 @@ class TrainingOptions:
         Iterations over which the objective's `progress` goes from 0 to 1. Where their scores miss terms that are
         still to come, the last of their states is taken for the best so far, and none of them ends the fit.
     learning_rate : float
-        Step size of Adam at the start. It is cut whenever the score has not improved for
+        Step size at the start. It is cut whenever the score has not improved for
         `n_iter_no_change` iterations, until there have been `n_step_sizes`, and then the fit has converged.
     n_step_sizes : int
     alpha : float
@@ -40,6 +44,11 @@ class TrainingOptions:
     n_iter_no_change : int
     tol : float
         Least improvement of the score that counts, in nats per row.
+    optimizer : str or callable
+        What makes steps of gradients, a key of `optimizers.OPTIMIZERS` or what makes an `Optimizer`.
+    averaging : float
+        Decay of the average of the weights over the steps (see `averaging`), which then is what is scored and kept;
+        0 takes the weights of single steps.
     """
 
     max_iter: int = 200
@@ -49,6 +58,8 @@ class TrainingOptions:
     alpha: float = 0.0
     n_iter_no_change: int = 10
     tol: float = 1e-4
+    optimizer: str | Callable[..., Optimizer] = "adam"
+    averaging: float = 0.0
 
 
 def train(
@@ -115,7 +126,7 @@ def evaluate(model, batch, objective=_LIKELIHOOD):
     model.eval()
     total = sum(objective(model, chunk).sum(1) for chunk in batch.chunks(model))
     model.train(was_training)
-    return -total / batch.weight.sum()
+    return -total / batch.weight.sum(0)
 
 
 class Run:
@@ -138,6 +149,7 @@ class Run:
         self.iteration = 0
         self.table = ParameterTable(model, model.n_restarts)
         n_cuts = torch.zeros(model.n_restarts, dtype=torch.int64) if n_cuts is None else n_cuts.long()
+        self.average = WeightAverage(self.table, options.averaging) if options.averaging else None
         plain_step = Step(
             model,
             objective,
@@ -145,6 +157,8 @@ class Run:
             learning_rate=options.learning_rate,
             n_cuts=n_cuts.tolist(),
             alpha=options.alpha,
+            optimizer=options.optimizer,
+            average=self.average,
         )
         device = self.table.values[0].device
         self.step = fastest_step(plain_step, device)
@@ -167,13 +181,19 @@ class Run:
         """Take the steps of an iteration, and see what came of it."""
         self.iteration += 1
         self.training_score, finite = self._take_steps()
-        score = self.training_score
-        if self.validation is not None:
-            score = evaluate(self.model, self.validation, self.objective)
-        self.score, self.step_sizes = score, list(self.step.step_sizes)
-        acceptable = finite if self.accept is None else finite & self.accept(score)
-        self._keep_best(score, acceptable)
+        self.step_sizes = list(self.step.step_sizes)
+        with nullcontext() if self.average is None else self.average.in_place():
+            self.score = score = self._score()
+            acceptable = finite if self.accept is None else finite & self.accept(score)
+            enough = self._keep_best(score, acceptable)
+        self._count(enough)
         self._roll_back(~finite | ~score.isfinite())
+
+    def _score(self):
+        """What decides about the state as it is now, Tensor of shape (R,)."""
+        if self.validation is None:
+            return self.training_score
+        return evaluate(self.model, self.validation, self.objective)
 
     def follow(self, source, validation):
         """Go on with other batches and other rows that decide; no state so far is the best of those."""
@@ -202,12 +222,16 @@ class Run:
         return min(self.iteration / max(self.options.ramp_iter, 1), 1.0)
 
     def _keep_best(self, score, acceptable):
-        """Save states that are better, count iterations since, and end or slow the restarts that are stuck."""
+        """Save states that are better, and tell which of them are better by enough."""
         rival = self.best_score if self._is_comparable() else torch.full_like(score, -torch.inf)
         better = self.active & acceptable & (score > rival)
         enough = better & (score > rival + self.options.tol)
         self.table.copy_rows(self.table.live_state, self.best_state, better)
         self.best_score = torch.where(better, score, self.best_score)
+        return enough
+
+    def _count(self, enough):
+        """Count iterations without a better state, and end or slow the restarts that are stuck."""
         self.idle = torch.where(enough, 0, self.idle + 1)
         stuck = self.active & (self.idle >= self.options.n_iter_no_change)
         self._slow_down(stuck)

@@ -31,14 +31,14 @@ class ParameterTable:
         by_length: dict[int, list] = {}
         for parameter in module.parameters():
             if parameter.requires_grad:
-                by_length.setdefault(len(parameter), []).append(parameter)
+                by_length.setdefault(len(_columns(parameter)), []).append(parameter)
         self.columns = list(by_length.values())
         self.values, self.gradients = [], []
         for parameters in self.columns:
-            table = torch.cat([p.detach().flatten(1) for p in parameters], 1)
-            widths = [p[0].numel() for p in parameters]
+            table = torch.cat([_columns(p.detach()) for p in parameters], 1)
+            widths = [p.numel() // len(table) for p in parameters]
             for parameter, columns in zip(parameters, table.split(widths, 1), strict=True):
-                parameter.data = columns.unflatten(1, parameter.shape[1:])
+                parameter.data = columns.view_as(parameter)
             self.values.append(table.view(n_restarts, -1))
             self.gradients.append(torch.zeros_like(self.values[-1]))
         saved = module.state_dict()
@@ -57,8 +57,8 @@ class ParameterTable:
         everything = [p for parameters in self.columns for p in parameters]
         flat = iter(torch.autograd.grad(loss, everything, allow_unused=True, materialize_grads=True))
         for parameters, table in zip(self.columns, self.gradients, strict=True):
-            columns = [next(flat).flatten(1) for _ in parameters]
-            torch.cat(columns, 1, out=table.view(len(parameters[0]), -1))
+            columns = [_columns(next(flat)) for _ in parameters]
+            torch.cat(columns, 1, out=table.view(len(columns[0]), -1))
 
     @torch.no_grad()
     def gradient_norms(self):
@@ -78,3 +78,8 @@ class ParameterTable:
         """Copy the chosen restarts' rows from one list of tables to another, in place."""
         for from_rows, to_rows in zip(source, target, strict=True):
             to_rows[chosen] = from_rows[chosen]
+
+
+def _columns(parameter):
+    """A parameter as columns of a table, (L, P); one of fewer than two axes, which one restart may have, is a row."""
+    return parameter.flatten(1) if parameter.ndim > 1 else parameter.reshape(1, -1)

@@ -15,7 +15,8 @@ class Model(Protocol):
     """What has parameters in rows of restarts; a torch module, but for `n_restarts`.
 
     Every trainable parameter, and every buffer that a state dictionary holds, leads with an axis of R times any number,
-    restart by restart. No restart's output depends on another's parameters. `modules.FlowMixture` is one.
+    restart by restart; those of a model of one restart may have any shape. No restart's output depends on another's
+    parameters. `modules.FlowMixture` is one.
     """
 
     training: bool

@@ -1,14 +1,15 @@
-"""A step of training: the loss of a batch, its gradient, and what Adam makes of it."""
+"""A step of training: the loss of a batch, its gradient, and what an optimiser makes of it."""
 
 import torch
-from torch.optim.adamw import adamw
+
+from .optimizers import find_optimizer
 
 _STEP_SIZE_CUT = 0.2
 _MAX_GRADIENT_NORM = 5.0
 
 
 class Step:
-    """A step of AdamW for each of R restarts, which have their own step sizes, gradient norms and moments.
+    """A step of an optimiser for each of R restarts, which have their own step sizes, gradient norms and moments.
 
     Nothing in it makes the host wait for a device, and whatever changes between two steps changes in place, so that
     it can be captured; see `cuda_graph`.
@@ -25,17 +26,22 @@ class Step:
         How often each restart's step size has been cut already.
     alpha : float
         Decoupled weight decay.
+    optimizer : str or callable, default="adam"
+        As of `find_optimizer`.
+    average : WeightAverage, default=None
+        What takes the values after every step in.
 
     Attributes
     ----------
     step_sizes : list of float of length R
     """
 
-    def __init__(self, model, objective, table, *, learning_rate, n_cuts, alpha):
-        self.model, self.objective, self.table = model, objective, table
+    def __init__(self, model, objective, table, *, learning_rate, n_cuts, alpha, optimizer="adam", average=None):
+        self.model, self.objective, self.table, self.average = model, objective, table, average
         self.step_sizes = [learning_rate * _STEP_SIZE_CUT**n for n in n_cuts]
+        make = find_optimizer(optimizer)
         self._optimizers = [
-            _AdamW(values, gradients, size, alpha)
+            make(values, gradients, size, alpha)
             for (values, gradients), size in zip(table.rows(), self.step_sizes, strict=True)
         ]
 
@@ -61,60 +67,13 @@ class Step:
         failed = (~(norms < torch.inf)).float()
         for optimizer, *limits in zip(self._optimizers, excess, failed, strict=True):
             optimizer.step(*limits)
+        if self.average is not None:
+            self.average.update()
         return loss, norms + loss.abs() < torch.inf
 
     def slow_down(self, restart):
         """Cut a restart's step size, and forget the moments of its gradients."""
         self.step_sizes[restart] *= _STEP_SIZE_CUT
         self._optimizers[restart].start_again(self.step_sizes[restart])
-
-
-class _AdamW:
-    """AdamW of one restart by torch's function, whose class would first import the compiler, for a second.
-
-    Parameters
-    ----------
-    values, gradients : list of Tensor
-    step_size, weight_decay : float
-    """
-
-    def __init__(self, values, gradients, step_size, weight_decay):
-        self.values, self.gradients, self.weight_decay = values, gradients, weight_decay
-        self.step_size = _as_learning_rate(step_size, values[0].device)
-        self.means, self.squares = ([torch.zeros_like(value) for value in values] for _ in range(2))
-        self.n_steps = [torch.zeros((), dtype=torch.float32, device=value.device) for value in values]
-
-    @torch.no_grad()
-    def step(self, excess, failed):
-        """Take a step along the gradient divided by `excess`, unless it `failed` (0 or 1), both float32 Tensors."""
-        adamw(
-            self.values,
-            self.gradients,
-            self.means,
-            self.squares,
-            [],
-            self.n_steps,
-            fused=True,
-            grad_scale=excess,
-            found_inf=failed,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=self.step_size,
-            weight_decay=self.weight_decay,
-            eps=1e-8,
-            maximize=False,
-        )
-
-    def start_again(self, step_size):
-        if isinstance(self.step_size, torch.Tensor):
-            self.step_size.fill_(step_size)
-        else:
-            self.step_size = step_size
-        for tensor in (*self.means, *self.squares, *self.n_steps):
-            tensor.zero_()
-
-
-def _as_learning_rate(size, device):
-    """A number, or the tensor that a captured step reads it from."""
-    return torch.full((), size, dtype=torch.float32, device=device) if device.type == "cuda" else size
+        if self.average is not None:
+            self.average.start_again(restart)

@@ -1,0 +1,56 @@
+"""The parameters of an autoencoder of rows with classes, handed over as one record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class LabelledAutoencoderSettings:
+    """What an estimator was asked for, each value valid by itself; its docstring says what they mean."""
+
+    n_latent_features: int
+    likelihood: str
+    heteroscedastic: bool
+    binarize: str | None
+    posterior: str
+    n_posterior_layers: int
+    hidden_layer_sizes: Sequence[int]
+    encoder: Callable | None
+    decoder: Callable | None
+    classifier: Callable | None
+    dropout: float | str
+    supervised_weight: float | str
+    spreading_weight: float
+    free_bits: float
+    kl_warm_up_iter: int
+    n_importance_draws: int
+    reg_covar: float
+    max_iter: int
+    batch_size: int | str
+    optimizer: str | Callable
+    learning_rate_init: float
+    alpha: float
+    averaging: float
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+    device: str | torch.device
+    dtype: str
+    random_state: Any
+    verbose: bool | int
+
+    @classmethod
+    def of(cls, parameters: dict[str, Any]) -> LabelledAutoencoderSettings:
+        """From an estimator's parameters."""
+        return cls(**{field.name: parameters[field.name] for field in fields(cls)})
+
+    @property
+    def rows_of_a_batch(self) -> int:
+        """The number that `batch_size` stands for."""
+        return 128 if self.batch_size == "auto" else int(self.batch_size)
