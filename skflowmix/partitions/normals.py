@@ -67,7 +67,7 @@ def as_normals(recorded, partitions, evidence, random_state):
 
 
 def _best_normals(X, weight, starts, how):
-    """The lowest criterion, the mixture that has it, and whether its covariances are diagonal: as `describe` has them."""
+    """The lowest criterion, the mixture that has it, and whether its covariances are diagonal."""
     found = []
     for diagonal in (False, True) if X.shape[1] > 1 else (True,):
         fits = [fit_gaussians(X, weight, start, diagonal=diagonal, **how) for start in starts]
