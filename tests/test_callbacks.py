@@ -115,7 +115,7 @@ def test_a_fit_is_the_same_with_them(estimator, parameters, device):
 def test_the_estimator_at_the_last_iteration_is_the_one_that_is_kept(device):
     """Where that was the best state, and no other phase follows."""
     scores = Scores()
-    model = FlowMixtureDensity(1, device=device, **QUICK).set_callbacks(scores).fit(X)
+    model = FlowMixtureDensity(1, n_estimators=1, device=device, **QUICK).set_callbacks(scores).fit(X)
     kept = int(np.argmax(np.ravel(model.history_.validation_score)))
     assert scores.scores[kept] == pytest.approx(model.score(X), abs=1e-6)
 

@@ -169,7 +169,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         Log-density below which a row is an outlier, in nats; only with `contamination`.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had names that are all strings.
 
     See Also

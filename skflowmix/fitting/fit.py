@@ -17,11 +17,13 @@ from ..modules import FlowMixture
 from ..notes import note, read_by
 from ..training import QUIET, SOLVERS, History, plain_copy
 from .architecture import check_architecture, make_posterior, new_mixture
+from .class_noise import blur
 from .fitted import FittedMixture
 from .plan import make_plan
 from .pruning import check_pruning, without_needless
 from .rows import split_rows, training_set
 from .solving import State, Training
+from .spreading import with_guesses
 from .start import check_start, first_responsibilities
 from .supply import make_supply
 
@@ -63,8 +65,11 @@ def _fit_mixtures(settings, table, recipe, before, report):
     data = training_set(table, settings, recipe)
     with report.phase("start"):
         plan = make_plan(data, settings, recipe, None if before is None else before[0], random_state)
+        X = plan.scaler.transform(data.X)
+        if recipe.tells_classes:
+            data = with_guesses(data, X)
         note("rows that are held out")
-        X, splits = plan.scaler.transform(data.X), split_rows(data, settings, random_state)
+        splits = split_rows(data, settings, random_state)
         if before is None:
             mixture, resp = _start(X, data, splits, plan, settings, recipe, random_state)
         else:
@@ -102,6 +107,8 @@ def _start(X, data, splits, plan, settings, recipe, random_state):
         resp = first_responsibilities(plan.initializer, X, data, plan.component_class, np.random.RandomState(seed))
         told = training if recipe.holds_out_of_start else slice(None)
         started.append(new_mixture(settings, X[told], data.weight[told], trust[told], resp[told], seed))
+        if plan.noise is not None:
+            blur(started[-1], plan.noise)
         resps.append(resp)
     return FlowMixture.stack(started), np.stack(resps, axis=1)
 
