@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import DensityMixin
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..fitting import DENSITY
 from ._base import FlowMixtureEstimator
@@ -26,8 +26,8 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     Parameters
     ----------
     n_components : int or "auto", default=4
-        Number of components. "auto" counts the hills of the density that valleys set apart; with labels there are at
-        least as many as classes.
+        Number of components of each of the `n_estimators` mixtures. "auto" counts the hills of the density that valleys
+        set apart; with labels there are at least as many as classes.
     flow : str, callable, or list of them, default="nsf"
         Architecture of each component, all of which start with an affine map. "affine": nothing more, so that each
         component is one Gaussian. Without networks: "planar" and "radial", one bend along a plane or
@@ -42,8 +42,10 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         Layers of each component after the affine map.
     hidden_layer_sizes : tuple of int, default=(32, 32)
         Units in the hidden layers of each layer's conditioner.
-    n_shared_layers : int, default=0
+    n_shared_layers : int or "auto", default="auto"
         How many of the layers, from the data's side on, are one for all components; the affine map comes after them.
+        "auto" shares all where `flow` is a name, so that components differ by their affine maps: that learns more
+        from few rows, in less time.
     base : {"logistic", "normal", "student_t", "uniform"}, default="normal"
         Latent density; "student_t" learns its degrees of freedom and gives heavy tails, "uniform" is flat in a box
         with soft walls.
@@ -76,11 +78,15 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         responsibilities of the rows of X.
     n_init : int, default=1
         Restarts, trained side by side; the one with the best score is kept.
-    n_estimators : int, default=1
-        Mixtures that are fitted one after the other, each with another start and other rows held out; the density is
-        the mean of theirs, one mixture in which the components of one follow those of the other. Four describe few
-        rows much better, for four times the time. `lower_bound_` is the mean of the mixtures' own, `lower_bounds_` are
-        those of one after the other, and `history_` has theirs as `members`.
+    n_estimators : int or "auto", default="auto"
+        Mixtures of `n_components` each that are fitted side by side, each with another start and other rows held out;
+        the density is the mean of theirs, one mixture in which the components of one follow those of the other. "auto"
+        takes four, which describe few rows much better than one, for two to three times its time; but one where
+        components are told apart by more than the rows (labels, a posterior network, a prior that prunes them, their
+        own flows, weights or first responsibilities), and with the solvers "em" and "hard-em", which fit one after the
+        other.
+        `lower_bound_` is the mean of the mixtures' own, `lower_bounds_` are those of one after the other, and
+        `history_` has theirs as `members`.
     reg_covar : float, default=1e-6
         Variance, in units of each feature's variance, that is added to covariances at the start, and as noise to the
         rows in training. Scales cannot fall much below its square root.
@@ -131,7 +137,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     Attributes
     ----------
     n_components_ : int
-        Number of components of the mixture, without those that a sparse prior removed.
+        Number of components of the mixture, those of all `n_estimators`, without those that a sparse prior removed.
     n_components_scores_ : dict of int to float
         How well each number of clusters that was tried sets them apart; the highest score decides. Only with
         ``n_components="auto"``; of the classifier a list with one for each class.
@@ -157,7 +163,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         learns the rows that the start gave it; with "em" and "hard-em" its `m_steps` tells of the components.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had names that are all strings.
 
     See Also
@@ -181,7 +187,12 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
 
     _recipe = DENSITY
     _parameter_constraints: ClassVar = (
-        PARAMETER_CONSTRAINTS | LABELS_CONSTRAINT | {"n_estimators": [Interval(Integral, 1, None, closed="left")]}
+        PARAMETER_CONSTRAINTS
+        | LABELS_CONSTRAINT
+        | {
+            "n_estimators": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+            "n_shared_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+        }
     )
 
     def __init__(
@@ -191,7 +202,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         flow: str | MakesFlow | Sequence[str | MakesFlow] = "nsf",
         n_layers: int = 4,
         hidden_layer_sizes: Sequence[int] = (32, 32),
-        n_shared_layers: int = 0,
+        n_shared_layers: int | Literal["auto"] = "auto",
         base: str = "normal",
         posterior: str = "exact",
         solver: str = "gradient",
@@ -200,7 +211,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         weight_concentration_prior: float | None = None,
         init_params: str | Initializer | ArrayLike = "auto",
         n_init: int = 1,
-        n_estimators: int = 1,
+        n_estimators: int | Literal["auto"] = "auto",
         reg_covar: float = 1e-6,
         labels: str = "partial",
         supervised_weight: float = 1.0,

@@ -20,10 +20,17 @@ def check_architecture(settings):
             raise ValueError(f"{name} must be a number; got {vars(settings)[name]!r}.")
     if settings.n_components == "auto" and not settings.one_flow:
         raise ValueError(f"flow as a list requires n_components as a number, not 'auto'; got {settings.flow!r}.")
-    if settings.n_shared_layers > settings.n_layers:
+    if number_of_shared_layers(settings) > settings.n_layers:
         raise ValueError(f"n_shared_layers={settings.n_shared_layers} is more than n_layers={settings.n_layers}.")
-    if settings.n_shared_layers and not isinstance(settings.flow, str):
+    if number_of_shared_layers(settings) and not isinstance(settings.flow, str):
         raise ValueError("n_shared_layers > 0 requires that all components have one preset: a name as flow.")
+
+
+def number_of_shared_layers(settings):
+    """How many of the layers all components share: "auto" is all of them, where the components have one preset."""
+    if settings.n_shared_layers != "auto":
+        return settings.n_shared_layers
+    return settings.n_layers if isinstance(settings.flow, str) else 0
 
 
 def check_number_of_flows(settings, n_components):
@@ -45,7 +52,7 @@ def architecture_of(settings, n_components, n_features):
         "n_features": n_features,
         "flow": settings.flow if settings.one_flow else list(settings.flow),
         "n_layers": settings.n_layers,
-        "n_shared_layers": settings.n_shared_layers,
+        "n_shared_layers": number_of_shared_layers(settings),
         "hidden_layer_sizes": tuple(settings.hidden_layer_sizes),
         "base": settings.base,
         "posterior": settings.posterior,
@@ -81,9 +88,10 @@ def new_mixture(settings, X, weight, trust, resp, seed):
         Of one restart.
     """
     n_components, n_features, dtype = resp.shape[1], X.shape[1], getattr(torch, settings.dtype)
+    n_shared = number_of_shared_layers(settings)
     flow, base = make_components(settings, n_components, n_features, seed)
     sizes = _sizes(settings, seed)
-    shared = make_shared_layers(settings.flow, n_features, **sizes) if settings.n_shared_layers else None
+    shared = make_shared_layers(settings.flow, n_features, **sizes) if n_shared else None
     posterior = make_posterior(settings, n_components, n_features, seed)
     mixture = FlowMixture(flow, base, n_components, shared=shared, posterior=posterior).to(dtype)
     mixture.initialize(*(torch.as_tensor(column, dtype=dtype) for column in (X, resp * weight[:, None], trust)))
@@ -109,7 +117,7 @@ def make_posterior(settings, n_components, n_features, seed):
 def _sizes(settings, seed):
     return {
         "n_layers": settings.n_layers,
-        "n_shared_layers": settings.n_shared_layers,
+        "n_shared_layers": number_of_shared_layers(settings),
         "hidden_layer_sizes": tuple(settings.hidden_layer_sizes),
         "generator": seeded_generator(seed, "cpu"),
     }

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from ..bridge import evaluate_in_chunks, seeded_generator, undisturbed
-from ..modules import FlowMixture, component_axis
+from ..modules import FlowMixture
+from ..modules.description import describe, rebuild
 from ..threads import one_torch_thread
 from ..training import History
 from .plan import Plan
@@ -115,7 +116,7 @@ class FittedMixture:
 
     def __getstate__(self):
         """State without tensors: torch shares those between processes, which not all ways of starting one allow."""
-        return {**vars(self), "mixture": component_axis.split_off_arrays(self.mixture)}
+        return {**vars(self), "mixture": describe(self.mixture)}
 
     def __setstate__(self, state):
-        vars(self).update(state, mixture=component_axis.put_arrays(*state["mixture"]))
+        vars(self).update(state, mixture=rebuild(state["mixture"]))
