@@ -55,6 +55,7 @@ def fit_mixtures(settings, table, recipe, *, before=None, report=QUIET):
     data = training_set(table, settings, recipe)
     with report.phase("start"):
         plan = make_plan(data, settings, recipe, None if before is None else before[0], random_state)
+        settings = replace(settings, n_shared_layers=plan.architecture["n_shared_layers"])
         X, splits = plan.scaler.transform(data.X), split_rows(data, settings, random_state)
         if before is None:
             mixture, resp = _start(X, data, splits, plan, settings, recipe, random_state)
