@@ -44,7 +44,8 @@ def make(estimator_class, device, **params):
         "random_state": 0,
     }
     learns_any_y = {} if estimator_class is FlowMixtureClassifier else {"labels": "all"}
-    return estimator_class(**{**cheap, **learns_any_y, **params})
+    one = {"n_estimators": 1} if estimator_class is FlowMixtureDensity else {}
+    return estimator_class(**{**cheap, **learns_any_y, **one, **params})
 
 
 def moons(n_samples=80, random_state=0):

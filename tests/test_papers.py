@@ -11,6 +11,7 @@ import overdispersed_counts
 import planar_depth
 import pruning
 import pytest
+import styles
 import variational_mixture
 import weight_noise
 import weight_sharing
@@ -129,6 +130,24 @@ class TestAutoencoderPosteriors:
         save_images(tmp_path / "images.npz", 300, 200)
         rows = table(autoencoder_posteriors, "--mnist", str(tmp_path / "images.npz"), "--posteriors", "normal", "full")
         assert [bool(row["published"]) for row in rows] == [True, False]
+
+
+class TestStyles:
+    def test_images_have_the_class_that_was_wanted(self, table):
+        rows = table(styles)
+        assert [row["latent features"] for row in rows] == ["2", "10"]
+        assert (numbers(rows, "analogies, recognised") > 0.15).all()
+
+    def test_styles_are_spread_like_draws_of_the_prior(self):
+        places = styles.grid_of_styles(20)
+        np.testing.assert_allclose(places.mean(0), 0, atol=1e-12)
+        np.testing.assert_allclose(places.std(0), 1, atol=0.05)
+
+    def test_images_stand_row_by_row(self):
+        rows = np.repeat(np.arange(6.0), 4).reshape(6, 4)
+        np.testing.assert_array_equal(
+            styles.mosaic(rows, 3)[[0, 1, 2]][:, [0, 1, 2, 5]], [[0, 0, 1, 2]] * 2 + [[3, 3, 4, 5]]
+        )
 
 
 class TestOverRelaxation:

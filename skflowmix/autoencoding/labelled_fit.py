@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..fitting.labels import encode_classes
 from ..fitting.rows import effective_weights, merge_repeated_rows, validation_splits
 from ..modules.labelled_autoencoder import LabelledAutoencoder
 from ..modules.weight_noise import seed_weight_noise
-from ..training import QUIET, train
+from ..training import QUIET, History, train
 from .architecture import linear_layer, new_autoencoder, new_network
 from .batches import binarized, draw_noise
 from .fit import new_seed, training_options
@@ -58,6 +59,12 @@ def fit_labelled_autoencoder(settings, table, *, report=QUIET):
     data = LabelledData.of(settings, units, rows, likelihood, device, random_state)
     seed_weight_noise(model, seeded_generator(new_seed(random_state), device))
     bound = BoundObjective(settings.free_bits, settings.kl_warm_up_iter > 0, len(data.rows[0]))
+
+    def current(iteration):
+        as_it_is, score = copy.deepcopy(model).double().eval(), iteration.score[0]
+        return [FittedLabelledAutoencoder(as_it_is, rows.classes, likelihood, units, 0, score, False, History())]
+
+    report.show(current)
     score, converged, history = train(
         model,
         data.batches(settings, model),

@@ -15,7 +15,8 @@ from ..bridge import undisturbed
 from ..fitting import FittedMixture, Recipe, Settings, check_settings, fit_average
 from ..modules import FlowMixture
 from ..threads import one_thread
-from ..training import QUIET, History, Printer, Report
+from ..training import History
+from ._callbacks import CallbackSupportMixin, reporting
 from ._files import load_estimator, save_estimator, stamped, without_stamp
 from ._parameters import PARAMETER_CONSTRAINTS
 from ._parts import FittedPart
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class FlowMixtureEstimator(BaseEstimator):
+class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
     """Mixture of flows behind scikit-learn's interface; see the public estimators.
 
     A fit is one object, `FittedMixture`, of which the fitted attributes are parts. Another fit replaces it as a whole:
@@ -60,11 +61,11 @@ class FlowMixtureEstimator(BaseEstimator):
         """All that a fit changes is changed by one assignment, its last line but for warnings."""
         settings = Settings.of(self.get_params(deep=False))
         check_settings(settings)
-        fresh = self._unfitted()
-        with undisturbed(), one_thread():
+        told = {"X": X, "y": y, "sample_weight": sample_weight}
+        with undisturbed(), one_thread(), reporting(self, settings.verbose, **told) as report:
+            fresh = self._unfitted()
             table = check_table(fresh, X, y, sample_weight, settings.labels)
             before = vars(self).get("_state") if settings.warm_start else None
-            report = Report([Printer(settings.verbose)]) if settings.verbose else QUIET
             fresh._state = fit_average(settings, table, self._recipe, before=before, report=report)
         self.__dict__ = fresh.__dict__
         if fresh._state.history.interrupted:

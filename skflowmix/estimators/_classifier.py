@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from numbers import Integral
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..fitting import CLASSIFICATION
 from ._base import FlowMixtureEstimator
-from ._parameters import Initializer, MakesFlow
+from ._parameters import PARAMETER_CONSTRAINTS, Initializer, MakesFlow
 from ._table import check_scored
 
 
@@ -42,8 +44,10 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         Layers of each component after the affine map.
     hidden_layer_sizes : tuple of int, default=(32, 32)
         Units in the hidden layers of each layer's conditioner.
-    n_shared_layers : int, default=0
+    n_shared_layers : int or "auto", default="auto"
         How many of the layers, from the data's side on, are one for all components; the affine map comes after them.
+        "auto" shares all where `flow` is a name, so that components differ by their affine maps: that learns more
+        from few rows, in less time.
     base : {"logistic", "normal", "student_t", "uniform"}, default="normal"
         Latent density; "student_t" learns its degrees of freedom and gives heavy tails, "uniform" is flat in a box
         with soft walls.
@@ -170,6 +174,9 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     """
 
     _recipe = CLASSIFICATION
+    _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS | {
+        "n_shared_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+    }
 
     def __init__(
         self,
@@ -178,7 +185,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         flow: str | MakesFlow | Sequence[str | MakesFlow] = "nsf",
         n_layers: int = 4,
         hidden_layer_sizes: Sequence[int] = (32, 32),
-        n_shared_layers: int = 0,
+        n_shared_layers: int | Literal["auto"] = "auto",
         base: str = "normal",
         posterior: str = "exact",
         solver: str = "gradient",

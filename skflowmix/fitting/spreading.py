@@ -11,6 +11,7 @@ Gaussians agree on nearly all rows from the start the classes are such clusters,
 all rows by expectation-maximisation.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ _AGREEMENT = 0.96
 _EM_ROUNDS = 10
 _RIDGE = 1e-2
 _LEAST_SHARE = 1e-12
+_CERTAIN = 0.95
 
 
 class Guess(NamedTuple):
@@ -48,6 +50,12 @@ class Guess(NamedTuple):
 def spread_labels(X, codes):
     """The classes of `guess_labels`, int ndarray of shape (N,)."""
     return guess_labels(X, codes).classes
+
+
+def with_guesses(data, X):
+    """A `TrainingSet` in which rows without a label have the class that is guessed for them, if that is certain."""
+    classes, certainty = guess_labels(X, data.codes)
+    return replace(data, codes=np.where(certainty > _CERTAIN, classes, data.codes))
 
 
 def guess_labels(X, codes):
@@ -90,7 +98,8 @@ def _ties(X):
     n_neighbors = min(_N_NEIGHBORS, len(X) - 1)
     distances, neighbors = NearestNeighbors(n_neighbors=n_neighbors).fit(X).kneighbors()
     radius = np.maximum(distances[:, -1:], np.finfo(float).tiny)
-    weights = np.maximum(np.exp(-(distances / radius) * (distances / radius[neighbors][:, :, 0])), _LEAST_TIE)
+    with np.errstate(over="ignore"):
+        weights = np.maximum(np.exp(-(distances / radius) * (distances / radius[neighbors][:, :, 0])), _LEAST_TIE)
     rows = np.repeat(np.arange(len(X)), n_neighbors)
     ties = sparse.csr_matrix((weights.ravel(), (rows, neighbors.ravel())), shape=(len(X), len(X)))
     return ties.maximum(ties.T)
