@@ -11,11 +11,19 @@ from pathlib import Path
 import pytest
 
 import skflowmix
-from skflowmix import FlowAutoencoder, FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
+from skflowmix import (
+    FlowAutoencoder,
+    FlowAutoencoderClassifier,
+    FlowMixtureClassifier,
+    FlowMixtureClustering,
+    FlowMixtureDensity,
+)
 
 ESTIMATORS = [FlowMixtureClustering, FlowMixtureDensity, FlowMixtureClassifier]
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS)
-every_one_with_words_of_its_own = pytest.mark.parametrize("estimator", [*ESTIMATORS, FlowAutoencoder])
+every_one_with_words_of_its_own = pytest.mark.parametrize(
+    "estimator", [*ESTIMATORS, FlowAutoencoder, FlowAutoencoderClassifier]
+)
 DIFFER = {"n_components"}
 
 

@@ -45,8 +45,9 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         Units in the hidden layers of each layer's conditioner.
     n_shared_layers : int or "auto", default="auto"
         How many of the layers, from the data's side on, are one for all components; the affine map comes after them.
-        "auto" shares all where `flow` is a name, so that components differ by their affine maps: that learns more
-        from few rows, in less time.
+        "auto" shares all, so that components differ by their affine maps, where there are fewer than a hundred rows
+        for each component and feature, and `flow` is a name: one flow learns more from few rows than several, in less
+        time. Else it shares none.
     base : {"logistic", "normal", "student_t", "uniform"}, default="normal"
         Latent density; "student_t" learns its degrees of freedom and gives heavy tails, "uniform" is flat in a box
         with soft walls.
@@ -84,8 +85,8 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         the density is the mean of theirs, one mixture in which the components of one follow those of the other. "auto"
         takes four, which describe few rows much better than one, for two to three times its time; but one where
         components are told apart by more than the rows (labels, a posterior network, a prior that prunes them, their
-        own flows, weights or first responsibilities), and with the solvers "em" and "hard-em", which fit one after the
-        other.
+        own flows, weights or first responsibilities), with the solvers "em" and "hard-em", which fit one after the
+        other, and where X has more than 250,000 values.
         `lower_bound_` is the mean of the mixtures' own, `lower_bounds_` are those of one after the other, and
         `history_` has theirs as `members`.
     contamination : float, default=None

@@ -65,6 +65,7 @@ def _fit_mixtures(settings, table, recipe, before, report):
     data = training_set(table, settings, recipe)
     with report.phase("start"):
         plan = make_plan(data, settings, recipe, None if before is None else before[0], random_state)
+        settings = replace(settings, n_shared_layers=plan.architecture["n_shared_layers"])
         X = plan.scaler.transform(data.X)
         if recipe.tells_classes:
             data = with_guesses(data, X)
