@@ -25,9 +25,14 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     these are the two classes. Besides classes it gives densities, so that `score_samples` tells rows that are unlike
     all training rows.
 
+    Labels first spread to the other rows along a graph of neighbours (Zhou et al., 2004, Learning with local and global
+    consistency), which Gaussians of the classes may overrule. Guesses that are certain by more than .95 are learned
+    like labels, of the other rows the density. The densities are those of rows with noise, whose variance for each
+    feature cross-validation chooses so that Gaussians tell classes apart best; none, where it does not help.
+
     Parameters
     ----------
-    n_components : int or "auto", default=4
+    n_components : int or "auto", default=1
         Number of components for each class. "auto" counts the hills of each class's density, and takes the largest
         number for all classes.
     flow : str, callable, or list of them, default="nsf"
@@ -180,7 +185,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
 
     def __init__(
         self,
-        n_components: int | Literal["auto"] = 4,
+        n_components: int | Literal["auto"] = 1,
         *,
         flow: str | MakesFlow | Sequence[str | MakesFlow] = "nsf",
         n_layers: int = 4,
