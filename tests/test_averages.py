@@ -1,6 +1,7 @@
 """The mean of several fits: one mixture, whose density, draws and probabilities stay exact."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from sklearn.base import clone
 from sklearn.datasets import load_wine
 
 from skflowmix import FlowMixtureDensity
-from skflowmix.fitting import averaging
+from skflowmix.fitting import Settings, Table, averaging, fit
+from skflowmix.fitting.architecture import number_of_shared_layers
+from skflowmix.fitting.averaging import number_of_members
 from skflowmix.modules import FlowMixture, Normal, make_flow, make_shared_layers
 from skflowmix.modules.averages import mean_of
 from skflowmix.training import LikelihoodObjective, RowBatches, Rows, TrainingOptions, loop, train
@@ -189,3 +192,68 @@ def test_the_mean_describes_new_rows_better_than_its_members(device):
     model = FlowMixtureDensity(1, n_layers=2, n_estimators=3, max_iter=20, random_state=0, device=device).fit(learned)
     scores = [member.log_density("log_prob", new).mean() for member in model._fitted.members]
     assert model.score(new) > max(scores)
+
+
+@pytest.mark.parametrize(
+    ("changes", "n_members"),
+    [
+        ({}, 4),
+        ({"posterior": "amortized"}, 1),
+        ({"solver": "em"}, 1),
+        ({"weights_init": [0.5, 0.5]}, 1),
+        ({"flow": ["nsf", "affine"]}, 1),
+        ({"weight_concentration_prior": 0.5}, 1),
+        ({"init_params": np.full((90, 2), 0.5)}, 1),
+    ],
+    ids=lambda changes: str(list(changes)) if isinstance(changes, dict) else "",
+)
+def test_four_are_averaged_unless_something_tells_the_components_apart(changes, n_members):
+    settings = Settings.of(density(**{"n_estimators": "auto"} | changes).get_params())
+    assert number_of_members(settings, Table(X, None, np.ones(90)), None) == n_members
+    assert number_of_members(settings, Table(X, np.repeat([0, -1], 45), np.ones(90)), None) == 1
+    assert number_of_members(settings, Table(np.zeros((250_001, 1)), None, np.ones(1)), None) == 1
+    assert number_of_members(replace(settings, n_estimators=3), Table(X, None, np.ones(90)), None) == 3
+
+
+def test_a_warm_start_has_as_many_members_as_there_were(device):
+    model = density(device, n_estimators=1, warm_start=True, max_iter=2).fit(X)
+    model.set_params(n_estimators="auto").fit(X)
+    assert model.n_components_ == 2
+    assert density(device, n_estimators="auto", max_iter=2).fit(X).n_components_ == 8
+
+
+@pytest.mark.parametrize(
+    ("flow", "sizes", "expected"),
+    [
+        ("nsf", (1440, 4, 11), 4),
+        ("nsf", (4399, 4, 11), 4),
+        ("nsf", (4400, 4, 11), 0),
+        ("nsf", (100, 1, 11), 0),
+        (["nsf", "affine"], (100, 2, 11), 0),
+    ],
+)
+def test_layers_are_shared_where_components_of_one_preset_have_few_rows(flow, sizes, expected):
+    settings = Settings.of(FlowMixtureDensity(flow=flow).get_params())
+    assert number_of_shared_layers(settings, *sizes) == expected
+    assert number_of_shared_layers(replace(settings, n_shared_layers=1), *sizes) == 1
+
+
+def test_a_warm_start_shares_as_many_layers_as_before(device):
+    model = density(device, n_estimators=1, n_layers=2, warm_start=True).fit(X)
+    assert model.mixture_.shared is not None
+    rows = np.random.RandomState(1).standard_normal((700, 3))
+    assert model.fit(rows).mixture_.shared is not None
+    assert clone(model).fit(rows).mixture_.shared is None
+
+
+def test_what_is_held_out_is_not_known_to_the_start(monkeypatch):
+    told = []
+
+    def new_mixture(settings, X, *args, original=fit.new_mixture):
+        told.append(X)
+        return original(settings, X, *args)
+
+    monkeypatch.setattr(fit, "new_mixture", new_mixture)
+    density(n_estimators=3, validation_fraction=0.2).fit(X)
+    assert [len(rows) for rows in told] == [72, 72, 72]
+    assert len({tuple(row) for row in np.concatenate(told).round(9)}) == 90

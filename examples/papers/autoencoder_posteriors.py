@@ -17,8 +17,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from comparison import option_parser, panels, print_table
-from sklearn.datasets import load_digits
+from comparison import all_digits, option_parser, panels, print_table
 from sklearn.exceptions import ConvergenceWarning
 
 from skflowmix import FlowAutoencoder
@@ -64,16 +63,10 @@ BUDGETS = {
 
 def images(mnist, n_rows, n_scored):
     """Images to fit, values from 0 to 1, and others as zeros and ones: ndarrays of shape (N, D)."""
-    if mnist is None:
-        X = load_digits().data / 16
-        X, X_new = X[:1400], X[1400:]
-    else:
-        archive = np.load(mnist)
-        X, n_train = archive["X"] / np.float32(255), int(archive["n_train"])
-        X, X_new = X[:n_train], X[n_train:]
+    X, _, X_new, _ = all_digits(mnist, n_rows=n_rows)
     rng = np.random.default_rng(0)
     X_new = X_new[rng.permutation(len(X_new))[:n_scored]]
-    return X[rng.permutation(len(X))[:n_rows]], (rng.random(X_new.shape) < X_new).astype(float)
+    return X, (rng.random(X_new.shape) < X_new).astype(float)
 
 
 def fit(posterior, n_steps, X, budget, *, random_state=0):
