@@ -52,8 +52,8 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         Units in the hidden layers of each layer's conditioner.
     n_shared_layers : int or "auto", default="auto"
         How many of the layers, from the data's side on, are one for all components; the affine map comes after them.
-        "auto" shares all where `flow` is a name, so that components differ by their affine maps: that learns more
-        from few rows, in less time.
+        "auto" shares all where components of one preset have few rows each, under a hundred for each feature; else
+        none.
     base : {"logistic", "normal", "student_t", "uniform"}, default="normal"
         Latent density; "student_t" learns its degrees of freedom and gives heavy tails, "uniform" is flat in a box
         with soft walls.
