@@ -22,7 +22,7 @@ from .spreading import with_guesses
 _SHARES = 0.01, 0.03, 0.1, 0.3
 _STEPS = 1.0, 4.0, 16.0, 64.0
 _N_FOLDS = 3
-_MAX_ROWS = 5000
+_MAX_ROWS = 3000
 _RIDGE = 1e-6
 
 
@@ -98,7 +98,7 @@ def class_noise(X, units, data, random_state):
 
 def _candidates(units, rounding):
     """Variances that are equal in deviations, in the units of X, or in its recorded steps."""
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         common = np.square(units).mean() / np.square(units)
     shapes = [(np.ones_like(units), _SHARES), (common, _SHARES), (rounding, _STEPS)]
     found = [size * shape for shape, sizes in shapes for size in sizes]
