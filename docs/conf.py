@@ -2,15 +2,14 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "_extensions")]
 
-from skflowmix import __version__
-
 project, author, copyright = "skflowmix", "skflowmix developers", "2026, skflowmix developers"
-version = release = __version__
+version = release = import_module("skflowmix").__version__
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -44,7 +43,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
-    "min_reported_time": 10**6,
+    "write_computation_times": False,
     "parallel": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
 }
 

@@ -275,6 +275,18 @@ class TestEveryPosterior:
         assert b"torch._utils" not in pickle.dumps(one)
 
 
+@pytest.mark.parametrize("dropout", [0.1, "variational"])
+@pytest.mark.parametrize("estimator", [FlowAutoencoder, FlowAutoencoderClassifier])
+def test_noise_in_weights_repeats_to_the_bit_and_is_not_there_afterwards(estimator, dropout):
+    one, other = (estimator(dropout=dropout, **FAST).fit(DIGITS, PARTIAL) for _ in range(2))
+    found = [getattr(model, "transform", None) or model.predict_proba for model in (one, one, other)]
+    first, again, repeated = (method(DIGITS) for method in found)
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, repeated)
+    copied = pickle.loads(pickle.dumps(one))
+    np.testing.assert_array_equal((getattr(copied, "transform", None) or copied.predict_proba)(DIGITS), first)
+
+
 @pytest.fixture(scope="module")
 def model():
     """Fitted to digits, all of them labelled."""

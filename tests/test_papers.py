@@ -1,15 +1,22 @@
 """The experiments of examples/papers run, small, and print what they should: docs/notes/published-experiments.md."""
 
+import autoencoder_posteriors
 import energies
+import few_labels
+import images
 import numpy as np
+import optimisers
 import over_relaxation
 import overdispersed_counts
 import planar_depth
 import pruning
 import pytest
+import styles
 import variational_mixture
+import weight_noise
 import weight_sharing
 from comparison import cluster_accuracy, digits
+from sklearn.datasets import load_digits
 from toy_data import make_checkerboard, make_eight_gaussians
 
 
@@ -113,6 +120,36 @@ class TestEnergies:
         assert grid.divergence(other, one) == pytest.approx(2 * (np.log(2) + 0.125 - 0.5), abs=1e-6)
 
 
+class TestAutoencoderPosteriors:
+    def test_every_posterior_has_a_bound_below_its_likelihood(self, table):
+        rows = table(autoencoder_posteriors)
+        assert [(row["posterior"], int(row["steps"])) for row in rows] == list(autoencoder_posteriors.CASES)
+        assert (numbers(rows, "bound") < numbers(rows, "log-likelihood")).all()
+
+    def test_given_images_stand_beside_the_published_figures(self, table, tmp_path):
+        save_images(tmp_path / "images.npz", 300, 200)
+        rows = table(autoencoder_posteriors, "--mnist", str(tmp_path / "images.npz"), "--posteriors", "normal", "full")
+        assert [bool(row["published"]) for row in rows] == [True, False]
+
+
+class TestStyles:
+    def test_images_have_the_class_that_was_wanted(self, table):
+        rows = table(styles)
+        assert [row["latent features"] for row in rows] == ["2", "10"]
+        assert (numbers(rows, "analogies, recognised") > 0.15).all()
+
+    def test_styles_are_spread_like_draws_of_the_prior(self):
+        places = styles.grid_of_styles(20)
+        np.testing.assert_allclose(places.mean(0), 0, atol=1e-12)
+        np.testing.assert_allclose(places.std(0), 1, atol=0.05)
+
+    def test_images_stand_row_by_row(self):
+        rows = np.repeat(np.arange(6.0), 4).reshape(6, 4)
+        np.testing.assert_array_equal(
+            styles.mosaic(rows, 3)[[0, 1, 2]][:, [0, 1, 2, 5]], [[0, 0, 1, 2]] * 2 + [[3, 3, 4, 5]]
+        )
+
+
 class TestOverRelaxation:
     def test_bounds_are_below_the_evidence_and_over_relaxed_ones_are_better(self, table):
         rows = table(over_relaxation)
@@ -168,3 +205,49 @@ def test_eight_gaussians_lie_around_the_circle():
     X, y = make_eight_gaussians(4000, random_state=0)
     centres = np.array([X[y == k].mean(0) for k in range(8)])
     np.testing.assert_allclose(np.linalg.norm(centres, axis=1), 1, atol=0.03)
+
+
+class TestWeightNoise:
+    def test_local_noise_has_gradients_that_vary_least_of_noisy_ones(self, table):
+        rows = table(weight_noise, "--parts", "gradients")
+        assert [row["noise drawn for"] for row in rows] == list(weight_noise.ESTIMATORS)
+        variance = {row["noise drawn for"]: float(row["last, late"]) for row in rows}
+        assert variance["nothing"] < variance["outputs"] < variance["weights, each batch"]
+
+    def test_every_dropout_and_width_has_an_error(self, table):
+        rows = table(weight_noise, "--parts", "errors")
+        assert [row["dropout"] for row in rows] == list(weight_noise.DROPOUT)
+        error = numbers(rows, "error, %")
+        assert ((error > 0) & (error < 95)).all()
+
+
+def test_every_optimiser_learns(table):
+    rows = table(optimisers)
+    early, late = numbers(rows, "bound, early"), numbers(rows, "bound, late")
+    assert len(rows) == 5
+    assert (late > early).all()
+
+
+class TestFewLabels:
+    def test_labels_that_spread_tell_most_digits(self, table):
+        methods = ("M1 + SVC", "M1+M2", "LabelSpreading", "descriptors, M2")
+        rows = table(few_labels, "--methods", *methods)
+        assert [row["method"] for row in rows] == list(methods)
+        error = dict(zip(methods, numbers(rows, "error, %"), strict=True))
+        assert min(error.values()) > 0
+        assert max(error["LabelSpreading"], error["descriptors, M2"]) < 30
+
+    def test_labels_are_drawn_of_every_class(self):
+        y = np.arange(100) % 10
+        partial_y = few_labels.draw_labels(y, 30, 0)
+        np.testing.assert_array_equal(np.bincount(partial_y[partial_y >= 0]), 3)
+        np.testing.assert_array_equal(partial_y[partial_y >= 0], y[partial_y >= 0])
+
+    def test_descriptors_do_not_see_a_shift(self):
+        X = load_digits().data[:50].reshape(50, 8, 8) / 16
+        X = np.kron(X, np.ones((2, 2)))
+        placed = [np.zeros((50, 28, 28)) for _ in range(2)]
+        placed[0][:, 6:22, 6:22] = placed[1][:, 8:24, 3:19] = X
+        one, other = (images.descriptors(rows.reshape(50, 784)) for rows in placed)
+        np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, atol=1e-3)
+        np.testing.assert_allclose(one, other, atol=1e-3)

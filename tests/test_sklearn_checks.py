@@ -7,7 +7,13 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
+from skflowmix import (
+    FlowAutoencoder,
+    FlowAutoencoderClassifier,
+    FlowMixtureClassifier,
+    FlowMixtureClustering,
+    FlowMixtureDensity,
+)
 
 CHEAP = {"n_components": 2, "n_layers": 1, "hidden_layer_sizes": (8,), "max_iter": 5}
 AMORTIZED = {"posterior": "amortized", "max_iter": 10}  # its network begins with no knowledge of the classes
@@ -23,6 +29,9 @@ AMORTIZED = {"posterior": "amortized", "max_iter": 10}  # its network begins wit
         ),
         FlowMixtureClustering(**CHEAP, solver="em"),
         FlowMixtureClassifier(**CHEAP, solver="hard-em"),
+        FlowAutoencoder(2, hidden_layer_sizes=(8,), max_iter=5),
+        FlowAutoencoder(2, hidden_layer_sizes=(8,), max_iter=5, posterior="iaf", prior="flow-mixture", n_components=2),
+        FlowAutoencoderClassifier(2, hidden_layer_sizes=(8,), max_iter=10, learning_rate_init=5e-2),
     ]
 )
 def test_estimator_passes_the_check(estimator, check, device):

@@ -20,8 +20,8 @@ def fit(**parameters):
 
 
 # %%
-# The default; a fit from another start, k-means, which cuts the moons, so that the flows learn the cut; and one Gaussian
-# for each cluster in place of a flow.
+# The default; a fit from another start, k-means, which cuts the moons, so that the flows learn the cut; and one
+# Gaussian for each cluster in place of a flow.
 
 stages = {
     'init_params="auto"': fit(),

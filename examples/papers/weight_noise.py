@@ -49,7 +49,7 @@ BUDGETS = {
 class Classifier(torch.nn.Module):
     """Perceptron of equally wide layers, whose outputs are logits of the digits."""
 
-    n_restarts = 1
+    n_restarts = n_components = 1
 
     def __init__(self, n_inputs, width, dropout, seed=0):
         super().__init__()
@@ -179,7 +179,7 @@ def main(arguments=None):
     budget = BUDGETS[options.budget]
     X, y, X_new, y_new = all_digits(options.mnist, n_rows=budget.n_rows)
     n_held_out = len(X) // 5
-    rows, held_out, new = as_pairs(X[n_held_out:], y[n_held_out:]), as_pairs(X[:n_held_out], y[:n_held_out])
+    rows, held_out = as_pairs(X[n_held_out:], y[n_held_out:]), as_pairs(X[:n_held_out], y[:n_held_out])
     new = as_pairs(X_new, y_new)
     figure, axes = panels(1, len(options.parts))
     for part, axis in zip(options.parts, axes[0], strict=True):

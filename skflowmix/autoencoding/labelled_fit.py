@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from ..bridge import device_of_rows, resolve_device, seeded_generator
+from ..bridge import device_of_rows, in_double, resolve_device, seeded_generator
 from ..fitting.labels import encode_classes
 from ..fitting.rows import effective_weights, merge_repeated_rows, validation_splits
 from ..modules.labelled_autoencoder import LabelledAutoencoder
 from ..modules.weight_noise import seed_weight_noise
-from ..training import QUIET, train
+from ..training import QUIET, History, train
 from .architecture import linear_layer, new_autoencoder, new_network
 from .batches import binarized, draw_noise
 from .fit import new_seed, training_options
@@ -58,6 +59,12 @@ def fit_labelled_autoencoder(settings, table, *, report=QUIET):
     data = LabelledData.of(settings, units, rows, likelihood, device, random_state)
     seed_weight_noise(model, seeded_generator(new_seed(random_state), device))
     bound = BoundObjective(settings.free_bits, settings.kl_warm_up_iter > 0, len(data.rows[0]))
+
+    def current(iteration):
+        as_it_is, score = in_double(copy.deepcopy(model)).eval(), iteration.score[0]
+        return [FittedLabelledAutoencoder(as_it_is, rows.classes, likelihood, units, 0, score, False, History())]
+
+    report.show(current)
     score, converged, history = train(
         model,
         data.batches(settings, model),
@@ -68,7 +75,7 @@ def fit_labelled_autoencoder(settings, table, *, report=QUIET):
     )
     seed = new_seed(random_state)
     return FittedLabelledAutoencoder(
-        model.double(), rows.classes, likelihood, units, seed, score[0], converged, history
+        in_double(model), rows.classes, likelihood, units, seed, score[0], converged, history
     )
 
 
@@ -145,14 +152,15 @@ class LabelledData:
         guess = spread_labels(rows.X, rows.codes) if settings.spreading_weight else rows.codes
         weight = torch.as_tensor(rows.weight, dtype=x.dtype)
         columns = x, torch.from_numpy(rows.codes), weight, torch.from_numpy(guess)
-        parts = [tuple(column[index].to(place) for column in columns) for index in (training, validation)]
-        return cls(*parts, draws and settings.binarize == "batch", new_seed(random_state))
+        learned, held_out = (tuple(column[index].to(place) for column in columns) for index in (training, validation))
+        return cls(learned, held_out, draws and settings.binarize == "batch", new_seed(random_state))
 
     def batches(self, settings, model):
         """Where the batches of steps come from."""
         shape = settings.n_importance_draws, model.autoencoder.encoder.n_noise
         generator = seeded_generator(self.seed, self.rows[0].device)
-        return LabelledBatches(*self.rows, *shape, settings.rows_of_a_batch, self.binarizes, generator)
+        x, codes, weight, guess = self.rows
+        return LabelledBatches(x, codes, weight, guess, *shape, settings.rows_of_a_batch, self.binarizes, generator)
 
     def held_out(self, settings, model):
         """What decides, with noise of its own; None where no row is held out."""

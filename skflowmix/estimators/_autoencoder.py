@@ -66,9 +66,11 @@ class FlowAutoencoder(AutoencoderEstimator):
         Layers of each component after the affine map.
     hidden_layer_sizes : tuple of int, default=(256, 256)
         Units in the hidden layers of the encoder, with softplus; the decoder has them the other way round.
-    encoder, decoder : callable or None, default=None
+    encoder : callable or None, default=None
         ``make(n_inputs, n_outputs) -> torch.nn.Module``, a network of your own in place of the perceptron. It maps rows
         (N, n_inputs) to (N, n_outputs).
+    decoder : callable or None, default=None
+        The same for the decoder.
     dropout : float or "variational", default=0.0
         Noise in the weights of the perceptrons in training: a rate of Gaussian dropout, below 1, or rates that are
         learned (arXiv:1506.02557).
@@ -127,7 +129,7 @@ class FlowAutoencoder(AutoencoderEstimator):
         Scores and step sizes in every iteration.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X has names.
 
     See Also

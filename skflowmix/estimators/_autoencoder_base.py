@@ -17,8 +17,10 @@ from ..autoencoding import AutoencoderSettings, FittedAutoencoder, fit_autoencod
 from ..bridge import undisturbed
 from ..modules.autoencoder import Autoencoder
 from ..threads import one_thread
-from ..training import QUIET, History, Printer, Report
+from ..training import History
+from ._callbacks import CallbackSupportMixin, reporting
 from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._links import PAGE_OF_ESTIMATOR
 from ._parts import FittedPart
 from ._warnings import warn_of_autoencoder
 
@@ -32,13 +34,14 @@ def _has_clusters(estimator):
     return True
 
 
-class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, CallbackSupportMixin):
     """A variational autoencoder behind scikit-learn's interface; see `FlowAutoencoder`.
 
     A fit is one object, `autoencoding.FittedAutoencoder`, of which the fitted attributes are parts. Another fit
     replaces it as a whole: one that fails changes nothing.
     """
 
+    _doc_link_module, _doc_link_template = "skflowmix", PAGE_OF_ESTIMATOR
     prior: str
     random_state: int | np.random.RandomState | None
 
@@ -62,11 +65,10 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
             If X is not what scikit-learn's estimators accept, or not what the likelihood asks for.
         """
         settings = AutoencoderSettings.of(self.get_params(deep=False))
-        fresh = self._unfitted()
-        with undisturbed(), one_thread():
-            X = validate_data(fresh, X, dtype=np.float64, ensure_min_samples=2)
-            report = Report([Printer(settings.verbose)]) if settings.verbose else QUIET
-            fresh._state = fit_autoencoder(settings, X, report=report)
+        with undisturbed(), one_thread(), reporting(self, settings.verbose, X=X, y=y) as report:
+            fresh = self._unfitted()
+            rows = validate_data(fresh, X, dtype=np.float64, ensure_min_samples=2)
+            fresh._state = fit_autoencoder(settings, rows, report=report)
         self.__dict__ = fresh.__dict__
         if fresh._state.history.interrupted:
             raise KeyboardInterrupt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..fitting import DENSITY
 from ._base import FlowMixtureEstimator
+from ._outliers import decision_function, predict_outliers
 from ._parameters import LABELS_CONSTRAINT, PARAMETER_CONSTRAINTS, Initializer, MakesFlow
 
 
@@ -88,6 +89,9 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         other, and where X has more than 250,000 values.
         `lower_bound_` is the mean of the mixtures' own, `lower_bounds_` are those of one after the other, and
         `history_` has theirs as `members`.
+    contamination : float, default=None
+        Share of the rows, up to .5, that are taken for outliers: `offset_` is the log-density below which they lie, and
+        `decision_function` and `predict_outliers` go by it. None tells no outliers.
     reg_covar : float, default=1e-6
         Variance, in units of each feature's variance, that is added to covariances at the start, and as noise to the
         rows in training. Scales cannot fall much below its square root.
@@ -162,9 +166,11 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     history_ : History
         Scores and step sizes of all restarts. Its `warm_up` tells of the first iterations, in which each component
         learns the rows that the start gave it; with "em" and "hard-em" its `m_steps` tells of the components.
+    offset_ : float
+        Log-density below which a row is an outlier, in nats; only with `contamination`.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had names that are all strings.
 
     See Also
@@ -193,6 +199,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         | {
             "n_estimators": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
             "n_shared_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+            "contamination": [Interval(Real, 0, 0.5, closed="right"), None],
         }
     )
 
@@ -213,6 +220,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         init_params: str | Initializer | ArrayLike = "auto",
         n_init: int = 1,
         n_estimators: int | Literal["auto"] = "auto",
+        contamination: float | None = None,
         reg_covar: float = 1e-6,
         labels: str = "partial",
         supervised_weight: float = 1.0,
@@ -247,6 +255,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         self.init_params = init_params
         self.n_init = n_init
         self.n_estimators = n_estimators
+        self.contamination = contamination
         self.reg_covar = reg_covar
         self.labels = labels
         self.supervised_weight = supervised_weight
@@ -268,6 +277,13 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         self.verbose = verbose
 
     score = FlowMixtureEstimator.score
+    decision_function, predict_outliers = decision_function, predict_outliers
+
+    @property
+    def offset_(self) -> float:
+        if self._fitted.offset is None:
+            raise AttributeError("offset_ is there only after a fit with contamination as a share of the rows.")
+        return self._fitted.offset
 
     def fit_predict(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None

@@ -18,8 +18,10 @@ from ..inference import METHODS, FittedPosterior, PosteriorSettings, fit_posteri
 from ..inference.importance import normalized, pareto_smoothed
 from ..modules import Chain, FlowMixture
 from ..threads import one_thread
-from ..training import QUIET, History, Printer, Report
+from ..training import History
+from ._callbacks import CallbackSupportMixin, reporting
 from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._links import PAGE_OF_ESTIMATOR
 from ._parts import FittedPart
 from ._warnings import warn_of_chains, warn_of_posterior
 
@@ -27,12 +29,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class PosteriorEstimator(BaseEstimator):
+class PosteriorEstimator(BaseEstimator, CallbackSupportMixin):
     """A mixture of flows that stands for a log-density; see `FlowMixturePosterior`.
 
     A fit is one object, `inference.FittedPosterior`, of which the fitted attributes are parts.
     """
 
+    _doc_link_module, _doc_link_template = "skflowmix", PAGE_OF_ESTIMATOR
     random_state: int | np.random.RandomState | None
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -65,8 +68,7 @@ class PosteriorEstimator(BaseEstimator):
             raise ValueError(f"n_features must be an integer of at least 1; got {n_features!r}.")
         if not callable(log_density):
             raise TypeError(f"log_density must be a function; got {type(log_density).__name__}.")
-        with undisturbed(), one_thread():
-            report = Report([Printer(settings.verbose)]) if settings.verbose else QUIET
+        with undisturbed(), one_thread(), reporting(self, settings.verbose) as report:
             fitted = fit_posterior(settings, log_density, int(n_features), report=report)
         self.__dict__ = {name: value for name, value in vars(self).items() if name != "_chains"} | {"_state": fitted}
         if fitted.history.interrupted:

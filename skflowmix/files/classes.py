@@ -28,6 +28,7 @@ _OTHERS = (
     Verdict,
     Chains,
     autoencoding.FittedAutoencoder,
+    autoencoding.FittedLabelledAutoencoder,
     *(value for value in vars(units).values() if isinstance(value, type) and value.__module__ == units.__name__),
 )
 

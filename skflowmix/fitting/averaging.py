@@ -14,6 +14,7 @@ from ..modules.averages import mean_of
 from ..training import QUIET, SOLVERS, History
 from .fit import fit_mixture, fit_mixtures
 from .fitted import FittedMixture
+from .outliers import with_offset
 
 _AUTOMATIC = 4
 _MANY_VALUES = 250_000
@@ -50,6 +51,10 @@ def fit_average(settings, table, recipe, *, before=None, report=QUIET):
 
     After Ctrl-C it is the mean of what there is.
     """
+    return with_offset(_fit_average(settings, table, recipe, before, report), table, settings.contamination)
+
+
+def _fit_average(settings, table, recipe, before, report):
     settings = replace(settings, n_estimators=number_of_members(settings, table, before))
     check_averaging(settings)
     if settings.n_estimators == 1:

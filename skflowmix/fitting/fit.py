@@ -6,19 +6,24 @@ calls it has the old fit until the new one is there.
 
 import copy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from ..bridge import in_double
 from ..modules import FlowMixture
-from ..training import QUIET, SOLVERS
+from ..notes import note, read_by
+from ..training import QUIET, SOLVERS, History, plain_copy
 from .architecture import check_architecture, make_posterior, new_mixture
+from .class_noise import blur
 from .fitted import FittedMixture
 from .plan import make_plan
 from .pruning import check_pruning, without_needless
 from .rows import split_rows, training_set
-from .solving import Training
+from .solving import State, Training
+from .spreading import with_guesses
 from .start import check_start, first_responsibilities
 from .supply import make_supply
 
@@ -50,26 +55,39 @@ def fit_mixtures(settings, table, recipe, *, before=None, report=QUIET):
     ValueError
         If parameters or rows are not what they have to be.
     """
+    with read_by(report.note):
+        return _fit_mixtures(settings, table, recipe, before, report)
+
+
+def _fit_mixtures(settings, table, recipe, before, report):
     check_settings(settings)
     random_state = check_random_state(settings.random_state)
     data = training_set(table, settings, recipe)
     with report.phase("start"):
         plan = make_plan(data, settings, recipe, None if before is None else before[0], random_state)
         settings = replace(settings, n_shared_layers=plan.architecture["n_shared_layers"])
-        X, splits = plan.scaler.transform(data.X), split_rows(data, settings, random_state)
+        X = plan.scaler.transform(data.X)
+        if recipe.tells_classes:
+            data = with_guesses(data, X)
+        note("rows that are held out")
+        splits = split_rows(data, settings, random_state)
         if before is None:
             mixture, resp = _start(X, data, splits, plan, settings, recipe, random_state)
         else:
             mixture, resp = FlowMixture.stack([_go_on(fit, settings, random_state) for fit in before]), None
+        note("the neighbours of each row")
         supply = make_supply(X, data, splits, resp, plan, settings, random_state)
+    report.show(partial(_as_it_is, mixture, plan=plan, data=data, splits=splits))
     training = Training.of(settings, recipe, data, splits[0], continues=before is not None, report=report)
     fits, states = [], training.solve(mixture, supply, random_state)
+    report.show(None)
     for index, (state, split) in enumerate(zip(states, splits, strict=True)):
         slots = plan.slots
         if settings.prunes and supply.validation is not None and not state.history.interrupted:
             own = supply.of_member(index, settings.n_init)
             state, slots = without_needless(state, slots, plan, own, training, random_state)
         fitted = _keep(state, slots, plan, data, split)
+        note("the component of each row")
         fits.append(replace(fitted, labels=fitted.predict(table.X)) if recipe.seeks_clusters else fitted)
     return fits
 
@@ -90,6 +108,8 @@ def _start(X, data, splits, plan, settings, recipe, random_state):
         resp = first_responsibilities(plan.initializer, X, data, plan.component_class, np.random.RandomState(seed))
         told = training if recipe.holds_out_of_start else slice(None)
         started.append(new_mixture(settings, X[told], data.weight[told], trust[told], resp[told], seed))
+        if plan.noise is not None:
+            blur(started[-1], plan.noise)
         resps.append(resp)
     return FlowMixture.stack(started), np.stack(resps, axis=1)
 
@@ -104,12 +124,23 @@ def _go_on(before, settings, random_state):
     return mixture.to(getattr(torch, settings.dtype))
 
 
+def _as_it_is(mixture, iteration, *, plan, data, splits):
+    """The fits that there would be if training ended with an iteration: of each member its best restart."""
+    scores = np.reshape(iteration.score, (len(splits), mixture.n_restarts // len(splits), -1)).sum(2)
+    fits, whole = [], plain_copy(mixture).eval()
+    for member, (of_restarts, split) in enumerate(zip(scores, splits, strict=True)):
+        restart = member * len(of_restarts) + int(of_restarts.argmax())
+        state = State(whole.restart(restart), float(of_restarts.max()), [], False, History())
+        fits.append(_keep(state, plan.slots, plan, data, split))
+    return fits
+
+
 def _keep(state, slots, plan, data, parts):
     scored = parts[1] if len(parts[1]) else parts[0]
     _, log_det = plan.scaler.transform_and_log_det(data.X[scored])
     to_units_of_x = float(np.average(log_det, weights=data.weight[scored]))
     return FittedMixture(
-        mixture=state.mixture.double(),
+        mixture=in_double(state.mixture),
         plan=replace(plan, initializer=None),
         classes=data.classes,
         slots=slots,

@@ -37,6 +37,9 @@ class Recipe:
         Whether the state at the end of the warm-up is one of them, and the start's clusters are its labels.
     holds_out_of_start : bool
         Whether the Gaussians that components start from know nothing of the rows that are held out.
+    tells_classes : bool
+        Whether the classes are what is asked for, so that rows have the class that is guessed for them, and noise under
+        which classes are told apart best.
     grows : bool
         Whether more classes than components make more components.
     """
@@ -48,6 +51,7 @@ class Recipe:
     choose: Callable
     seeks_clusters: bool = False
     holds_out_of_start: bool = False
+    tells_classes: bool = False
     grows: bool = False
 
 
@@ -101,4 +105,5 @@ CLASSIFICATION = Recipe(
     automatic=lambda n_classes: soft,
     count=_count_in_each_class,
     choose=best_score,
+    tells_classes=True,
 )

@@ -76,7 +76,7 @@ def make_supply(X, data, splits, resp, plan, settings, random_state):
     batches = RowBatches(
         _side_by_side(rows, [training for training, _ in splits], settings.n_init),
         _batch_size(settings, len(splits[0][0])),
-        noise=float(np.sqrt(settings.reg_covar)),
+        noise=_noise(settings, plan, rows.x),
         neighbors=_stack([torch.as_tensor(of_split, device=home) for of_split in neighbors], settings.n_init),
         neighbor_noise=_NEIGHBOR_NOISE * scales[0],
         generator=seeded_generator(random_state.randint(np.iinfo(np.int32).max), home),
@@ -84,6 +84,13 @@ def make_supply(X, data, splits, resp, plan, settings, random_state):
     held_out = [validation for _, validation in splits]
     validation = _side_by_side(rows, held_out, settings.n_init) if len(held_out[0]) else None
     return Supply(batches, validation, device, n_members=len(splits))
+
+
+def _noise(settings, plan, like):
+    """Standard deviation of the noise: one number, or one for each feature."""
+    if plan.noise is None:
+        return float(np.sqrt(settings.reg_covar))
+    return torch.as_tensor(np.sqrt(settings.reg_covar + plan.noise)).to(like)
 
 
 def _side_by_side(rows, indices, n_init):

@@ -143,7 +143,7 @@ class RowBatches:
     rows : Rows
     most : int
         Rows of a batch, or all where there are fewer; what is left over in a pass waits for the next one.
-    noise : float
+    noise : float, or Tensor of shape (D,)
         Standard deviation of the normal noise that is added to the rows of every step. Scales of the fitted
         density cannot fall much below it.
     neighbors : int Tensor of shape (N, M) or (N, R, M), or None
@@ -157,7 +157,7 @@ class RowBatches:
 
     rows: Rows
     most: int = 256
-    noise: float = 0.0
+    noise: float | torch.Tensor = 0.0
     neighbors: torch.Tensor | None = None
     neighbor_noise: float = 0.0
     generator: torch.Generator | None = None
