@@ -45,7 +45,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         Units in the hidden layers of each layer's conditioner.
     n_shared_layers : int or "auto", default="auto"
         How many of the layers, from the data's side on, are one for all components; the affine map comes after them.
-        "auto" shares all, so that components differ by their affine maps, where there are fewer than a hundred rows
+        "auto" shares all, so that components differ by their affine maps, where there are fewer than fifty rows
         for each component and feature, and `flow` is a name: one flow learns more from few rows than several, in less
         time. Else it shares none.
     base : {"logistic", "normal", "student_t", "uniform"}, default="normal"
