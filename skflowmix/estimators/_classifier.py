@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..fitting import CLASSIFICATION
 from ._base import FlowMixtureEstimator
+from ._latent import as_table
 from ._parameters import PARAMETER_CONSTRAINTS, Initializer, MakesFlow
 from ._table import check_scored
 
@@ -273,12 +274,18 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         fitted, X = self._look(X)
         return np.exp(fitted.log_resp_of_classes(X))
 
-    def sample(
-        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    def sample(  # type: ignore[override]
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None, *, y: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw rows, and the class of each, sorted by class; parameters as of `FlowMixtureDensity.sample`."""
-        fitted, X, component = self._draw(n_samples, random_state)
-        return X, fitted.classes[fitted.plan.component_class[component]]
+        """Draw rows, and the class of each, sorted by class: of the class `y`, or of all; see `FlowMixtureDensity`."""
+        fitted, X, component = self._draw(n_samples, random_state, None if y is None else self._components_of(y))
+        return as_table(self, X), fitted.classes[fitted.plan.component_class[component]]
+
+    def _components_of(self, label):
+        fitted, classes = self._fitted, self._fitted.classes.tolist()
+        if label in classes:
+            return np.flatnonzero(fitted.plan.component_class == classes.index(label))
+        raise ValueError(f"y must be one of the classes {classes}, or None; got {label!r}.")
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:  # type: ignore[override]
         """Mean accuracy of `predict`; rows labelled -1 are left out, unless -1 is a class.
