@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from toy_data import make_pinwheel, make_spirals
 
 from skflowmix import FlowMixtureClustering, FlowMixtureDensity
+from skflowmix.displays import AssignmentDisplay, DensityDisplay
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -68,15 +69,11 @@ def compare(X, y):
 
 
 def draw(axis, model, X, title):
-    """Rows coloured by cluster over the logarithm of the density."""
+    """Rows coloured by cluster over contours of the density, within which there are known shares of the rows."""
     X = StandardScaler().fit_transform(X)
-    low, high = X.min(0) - 0.5, X.max(0) + 0.5
-    horizontal, vertical = np.meshgrid(*(np.linspace(a, b, 150) for a, b in zip(low, high, strict=True)))
-    log_density = model.score_samples(np.column_stack([horizontal.ravel(), vertical.ravel()]))
-    levels = np.linspace(np.quantile(log_density, 0.3), log_density.max(), 15)
-    axis.contourf(horizontal, vertical, log_density.reshape(horizontal.shape), levels, cmap="Greys", alpha=0.7)
-    axis.scatter(*X.T, c=model.predict(X), s=4, cmap="tab10", vmin=0, vmax=9)
-    axis.set(title=title, xticks=[], yticks=[])
+    DensityDisplay.from_estimator(model, X, grid_resolution=150, ax=axis)
+    AssignmentDisplay.from_estimator(model, X, ax=axis, s=5)
+    axis.set(title=title, xticks=[], yticks=[], xlabel="", ylabel="")
 
 
 def main():

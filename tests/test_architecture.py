@@ -17,16 +17,17 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES, MAX_MEDIAN = 300, 150
 
 LAYERS = [
-    {"_version", "threads", "warn"},
+    {"_version", "notes", "threads", "warn"},
     {"modules"},
     {"training", "partitions", "bridge"},
     {"fitting"},
     {"autoencoding", "inference"},
-    {"estimators"},
+    {"files"},
+    {"estimators", "displays"},
     {"__init__"},
 ]
 ROOMS_OF_MODULES = [
-    {"component_axis", "constants", "draws", "perceptrons", "workload"},
+    {"component_axis", "constants", "description", "draws", "perceptrons", "workload"},
     {"nets", "weight_noise"},
     {"dense", "transforms"},
     {"bases"},

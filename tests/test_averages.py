@@ -1,6 +1,7 @@
 """The mean of several fits: one mixture, whose density, draws and probabilities stay exact."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ from sklearn.base import clone
 from sklearn.datasets import load_wine
 
 from skflowmix import FlowMixtureDensity
-from skflowmix.fitting import averaging
+from skflowmix.fitting import Settings, Table, averaging, fit
+from skflowmix.fitting.architecture import number_of_shared_layers
+from skflowmix.fitting.averaging import number_of_members
 from skflowmix.modules import FlowMixture, Normal, make_flow, make_shared_layers
 from skflowmix.modules.averages import mean_of
+from skflowmix.training import LikelihoodObjective, RowBatches, Rows, TrainingOptions, loop, train
 
 FAST = {"n_components": 2, "n_layers": 1, "hidden_layer_sizes": (8,), "max_iter": 4, "tol": 1e9, "n_iter_no_change": 1}
 X = np.random.RandomState(0).standard_normal((90, 3))
@@ -62,20 +66,46 @@ def test_mixtures_of_different_size():
 
 def test_fit_is_the_mean_of_fits_with_other_starts_and_rows(device):
     model = density(device).fit(X)
-    seeds = np.random.RandomState(0).randint(np.iinfo(np.int32).max, size=3)
-    alone = [density(device, n_estimators=1).set_params(random_state=int(seed)).fit(X) for seed in seeds]
-    np.testing.assert_allclose(
-        model.score_samples(X), logsumexp([fit.score_samples(X) for fit in alone], axis=0) - np.log(3), rtol=1e-6
-    )
-    assert model.lower_bound_ == pytest.approx(np.mean([fit.lower_bound_ for fit in alone]))
-    assert model.n_iter_ == sum(fit.n_iter_ for fit in alone)
-    assert [len(history.training_score) for history in model.history_.members] == [
-        len(fit.history_.training_score) for fit in alone
-    ]
-    np.testing.assert_allclose(model.weights_, np.concatenate([fit.weights_ for fit in alone]) / 3)
+    members = model._fitted.members
+    densities = [member.log_density("log_prob", X) for member in members]
+    np.testing.assert_allclose(model.score_samples(X), logsumexp(densities, axis=0) - np.log(3), rtol=1e-6)
+    assert min(np.abs(densities[0] - other).mean() for other in densities[1:]) > 0.1
+    assert model.lower_bound_ == pytest.approx(np.mean([member.score for member in members]))
+    assert model.n_iter_ == sum(member.history.n_iter for member in members)
+    assert len({history.training_score[-1][0] for history in model.history_.members}) == 3
+    np.testing.assert_allclose(model.weights_, np.concatenate([member.weights for member in members]) / 3)
     assert model.n_components_ == 6
     assert model.predict_proba(X).shape == (90, 6)
     np.testing.assert_allclose(model.predict_proba(X).sum(1), 1)
+
+
+def test_restarts_with_rows_of_their_own_end_where_they_would_have_ended_alone(device):
+    x = torch.as_tensor(X).view(30, 3, 3).to(device)
+    allowed = (x[:, :, :1] > torch.tensor([0.3, -torch.inf, 0.3], device=device)) | (x[:, :, 1:2] > 0)
+    own = Rows(x, torch.ones((30, 3)).to(x), allowed)
+    mixtures = [random_mixture("nsf", seed).to(device) for seed in range(3)]
+    stack = FlowMixture.stack(mixtures)
+    options = TrainingOptions(max_iter=2)
+    scores, _, _ = train(stack, RowBatches(own), options, validation=own[:10])
+    for i, mixture in enumerate(mixtures):
+        alone = own.of_restarts(i, i + 1)
+        score, _, _ = train(mixture, RowBatches(alone), options, validation=alone[:10])
+        assert scores[i] == pytest.approx(score[0], rel=1e-6)
+        torch.testing.assert_close(
+            stack.restart(i).log_joint(x[:, 0]), mixture.log_joint(x[:, 0]), rtol=1e-5, atol=1e-5
+        )
+
+
+def test_noise_moves_each_restarts_rows_towards_their_own_neighbors():
+    x = torch.zeros(6, 2, 2)
+    x[5, 0, 0], x[5, 1, 1] = 1.0, 1.0
+    batches = RowBatches(Rows(x, torch.ones(6, 2)), neighbors=torch.full((6, 2, 3), 5), neighbor_noise=1.0)
+    stack = FlowMixture(make_flow("affine", 2, 2), Normal(2, 2), 1, n_restarts=2)
+    batch = next(iter(batches.open(stack, LikelihoodObjective())(1)))
+    along, across = batch.x[:, [0, 1], [0, 1]], batch.x[:, [0, 1], [1, 0]]
+    assert (across == 0).all()
+    assert (along.sort(0).values.diff(dim=0) > 0).all()
+    assert (along[:, 0] != along[:, 1]).sum() == 5  # the neighbour itself stays
 
 
 def test_copies_and_draws(device):
@@ -125,11 +155,26 @@ def test_ctrl_c_keeps_the_members_that_are_there(device, monkeypatch):
         return original(*args, **kwargs)
 
     monkeypatch.setattr(averaging, "fit_mixture", fit_mixture)
-    model = density(device)
+    model = density(device, solver="em")
     with pytest.raises(KeyboardInterrupt):
         model.fit(X)
     assert model.history_.interrupted
     assert model.n_components_ == 4
+    assert np.isfinite(model.score_samples(X)).all()
+
+
+def test_ctrl_c_keeps_the_best_state_of_all_members(device, monkeypatch):
+    def iterate(run, original=loop.Run.iterate):
+        if run.iteration == 1:
+            raise KeyboardInterrupt
+        original(run)
+
+    monkeypatch.setattr(loop.Run, "iterate", iterate)
+    model = density(device, n_iter_no_change=9)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X)
+    assert model.history_.interrupted
+    assert model.n_components_ == 6
     assert np.isfinite(model.score_samples(X)).all()
 
 
@@ -142,8 +187,73 @@ def test_errors(changes, message):
 
 
 def test_the_mean_describes_new_rows_better_than_its_members(device):
-    wine = load_wine().data
+    wine = load_wine().data[:, :6]
     learned, new = wine[::2], wine[1::2]
-    model = FlowMixtureDensity(2, n_estimators=3, max_iter=40, random_state=0, device=device).fit(learned)
-    members = [FlowMixtureDensity(2, max_iter=40, random_state=seed, device=device).fit(learned) for seed in range(2)]
-    assert model.score(new) > max(member.score(new) for member in members)
+    model = FlowMixtureDensity(1, n_layers=2, n_estimators=3, max_iter=20, random_state=0, device=device).fit(learned)
+    scores = [member.log_density("log_prob", new).mean() for member in model._fitted.members]
+    assert model.score(new) > max(scores)
+
+
+@pytest.mark.parametrize(
+    ("changes", "n_members"),
+    [
+        ({}, 4),
+        ({"posterior": "amortized"}, 1),
+        ({"solver": "em"}, 1),
+        ({"weights_init": [0.5, 0.5]}, 1),
+        ({"flow": ["nsf", "affine"]}, 1),
+        ({"weight_concentration_prior": 0.5}, 1),
+        ({"init_params": np.full((90, 2), 0.5)}, 1),
+    ],
+    ids=lambda changes: str(list(changes)) if isinstance(changes, dict) else "",
+)
+def test_four_are_averaged_unless_something_tells_the_components_apart(changes, n_members):
+    settings = Settings.of(density(**{"n_estimators": "auto"} | changes).get_params())
+    assert number_of_members(settings, Table(X, None, np.ones(90)), None) == n_members
+    assert number_of_members(settings, Table(X, np.repeat([0, -1], 45), np.ones(90)), None) == 1
+    assert number_of_members(settings, Table(np.zeros((250_001, 1)), None, np.ones(1)), None) == 1
+    assert number_of_members(replace(settings, n_estimators=3), Table(X, None, np.ones(90)), None) == 3
+
+
+def test_a_warm_start_has_as_many_members_as_there_were(device):
+    model = density(device, n_estimators=1, warm_start=True, max_iter=2).fit(X)
+    model.set_params(n_estimators="auto").fit(X)
+    assert model.n_components_ == 2
+    assert density(device, n_estimators="auto", max_iter=2).fit(X).n_components_ == 8
+
+
+@pytest.mark.parametrize(
+    ("flow", "sizes", "expected"),
+    [
+        ("nsf", (1440, 4, 11), 4),
+        ("nsf", (4399, 4, 11), 4),
+        ("nsf", (4400, 4, 11), 0),
+        ("nsf", (100, 1, 11), 0),
+        (["nsf", "affine"], (100, 2, 11), 0),
+    ],
+)
+def test_layers_are_shared_where_components_of_one_preset_have_few_rows(flow, sizes, expected):
+    settings = Settings.of(FlowMixtureDensity(flow=flow).get_params())
+    assert number_of_shared_layers(settings, *sizes) == expected
+    assert number_of_shared_layers(replace(settings, n_shared_layers=1), *sizes) == 1
+
+
+def test_a_warm_start_shares_as_many_layers_as_before(device):
+    model = density(device, n_estimators=1, n_layers=2, warm_start=True).fit(X)
+    assert model.mixture_.shared is not None
+    rows = np.random.RandomState(1).standard_normal((700, 3))
+    assert model.fit(rows).mixture_.shared is not None
+    assert clone(model).fit(rows).mixture_.shared is None
+
+
+def test_what_is_held_out_is_not_known_to_the_start(monkeypatch):
+    told = []
+
+    def new_mixture(settings, X, *args, original=fit.new_mixture):
+        told.append(X)
+        return original(settings, X, *args)
+
+    monkeypatch.setattr(fit, "new_mixture", new_mixture)
+    density(n_estimators=3, validation_fraction=0.2).fit(X)
+    assert [len(rows) for rows in told] == [72, 72, 72]
+    assert len({tuple(row) for row in np.concatenate(told).round(9)}) == 90

@@ -36,7 +36,7 @@ def test_boundaries_are_drawn(estimator_class, response_method, device):
 
 
 def test_boundaries_between_components_of_a_density_are_drawn(device):
-    model = FlowMixtureDensity(3, device=device, **FAST).fit(X)
+    model = FlowMixtureDensity(3, n_estimators=1, device=device, **FAST).fit(X)
     assert set(draw(model, "predict").response.ravel()) <= {0, 1, 2}
 
 

@@ -44,7 +44,8 @@ def make(estimator_class, device, **params):
         "random_state": 0,
     }
     learns_any_y = {} if estimator_class is FlowMixtureClassifier else {"labels": "all"}
-    return estimator_class(**{**cheap, **learns_any_y, **params})
+    one = {"n_estimators": 1} if estimator_class is FlowMixtureDensity else {}
+    return estimator_class(**{**cheap, **learns_any_y, **one, **params})
 
 
 def moons(n_samples=80, random_state=0):
@@ -94,7 +95,7 @@ class TestParameters:
     def test_estimators_share_one_vocabulary(self, device):
         names = {estimator: set(make(estimator, device).get_params()) for estimator in ESTIMATORS}
         assert names[FlowMixtureClustering] == names[FlowMixtureClassifier] | {"labels"}
-        assert names[FlowMixtureDensity] == names[FlowMixtureClustering] | {"n_estimators"}
+        assert names[FlowMixtureDensity] == names[FlowMixtureClustering] | {"n_estimators", "contamination"}
 
 
 class TestPersistence:

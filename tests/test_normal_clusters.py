@@ -69,6 +69,17 @@ def test_three_bars_that_cross():
     assert adjusted_rand_score(y, start(X, 3, 0)) > 0.7
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_three_that_cross_along_the_axes(seed):
+    """More distributions with diagonal covariances have fewer parameters than three with free ones."""
+    rng, variances = np.random.RandomState(seed), np.full((3, 5), 0.05)
+    variances[[0, 0, 1, 1, 2, 2], [0, 1, 2, 3, 3, 4]] = 1
+    y = rng.randint(3, size=1500)
+    X = rng.standard_normal((1500, 5)) * np.sqrt(variances[y])
+    told = np.argmax([multivariate_normal(np.zeros(5), own).logpdf(X) for own in variances], axis=0)
+    assert adjusted_rand_score(y, start(X, 3, seed)) > adjusted_rand_score(y, told) - 0.05
+
+
 @pytest.mark.parametrize("noise", [0.05, 0.15])
 def test_clusters_of_other_shapes_are_none(noise):
     X, y = make_moons(500, noise=noise, random_state=0)

@@ -9,6 +9,7 @@ from sklearn.datasets import make_blobs
 from skflowmix import FlowMixtureClustering
 from skflowmix.fitting import CLUSTERING, Settings, Table
 from skflowmix.fitting.fit import fit_mixture
+from skflowmix.notes import note, read_by
 from skflowmix.training import Iteration, Listener, Printer, Report, report
 
 X, _ = make_blobs(200, centers=[[0, 0], [9, 0]], random_state=0)
@@ -86,7 +87,9 @@ def test_a_phase_that_fails_has_ended():
 
 LINE = re.compile(
     r"(Warm-up|Training): iteration \d+ of at most \d+, score -\d\.\d{4}, step size \d\.\de-0\d, \d+\.\d s"
+    r"; smaller steps or the end after \d+ without an improvement"
 )
+NOTE = re.compile(r"\d+\.\d s: \w.*")
 
 
 def test_more_than_one_prints_every_iteration(capsys):
@@ -94,7 +97,9 @@ def test_more_than_one_prints_every_iteration(capsys):
         model = FlowMixtureClustering(2, verbose=2, **CHEAP).fit(X)
     told = capsys.readouterr().out.splitlines()
     assert sum(LINE.fullmatch(line) is not None for line in told) == model.n_iter_
-    assert [line for line in told if not LINE.fullmatch(line)] == [
+    notes = [line for line in told if NOTE.fullmatch(line)]
+    assert any("evidence for partition" in line for line in notes)
+    assert [line for line in told if not LINE.fullmatch(line) and line not in notes] == [
         "Start",
         "Warm-up, at most 4 iterations",
         f"Training, at most {8 - len(model.history_.warm_up.training_score)} iterations",
@@ -107,6 +112,34 @@ def test_one_prints_a_line_a_second_at_most(capsys, monkeypatch):
     with Report([Printer(1)]).phase("training", 100) as told:
         for number in range(1, 101):
             now[0] += 0.03
-            told.tell(number, training_score=[-1.0], validation_score=None, learning_rate=[1e-3])
+            told.tell(number, training_score=[-1.0], validation_score=None, learning_rate=[1e-3], patience=[3])
     lines = capsys.readouterr().out.splitlines()
     assert [int(re.search(r"iteration (\d+)", line)[1]) for line in lines[1:]] == [34, 68]
+
+
+def test_notes_are_for_whoever_asked_and_nobody_else():
+    heard = []
+    note("nobody hears this")
+    with read_by(heard.append):
+        note("a note")
+        with pytest.raises(ZeroDivisionError), read_by(heard.clear):
+            raise ZeroDivisionError
+        note("another")
+    note("nobody hears this either")
+    assert heard == ["a note", "another"]
+
+
+def test_a_start_tells_what_it_does(capsys, monkeypatch):
+    """Every few seconds on many rows: here a clock that goes by a second a look shows each of the lines."""
+    now = [0.0]
+
+    def later():
+        now[0] += 1.0
+        return now[0]
+
+    monkeypatch.setattr(report.time, "perf_counter", later)
+    with pytest.warns(match="max_iter"):
+        FlowMixtureClustering("auto", verbose=1, **CHEAP).fit(X[::3])
+    told = capsys.readouterr().out
+    for expected in ("density 8 of 8", "3 clusters: how", "k-means", "evidence for partition", "the component of each"):
+        assert expected in told

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skflowmix.fitting.rows import merge_repeated_rows, nearest_neighbors, validation_split
+from skflowmix.fitting.rows import merge_repeated_rows, nearest_neighbors, validation_splits
 
 
 def test_merging_adds_the_weights_of_equal_rows_with_equal_labels():
@@ -32,13 +32,24 @@ def test_merged_rows_stand_in_the_order_of_their_features_and_code():
 
 def test_validation_split_takes_a_share_of_every_class():
     codes = np.repeat([-1, 0, 1], [100, 50, 5])
-    training, validation = validation_split(codes, 0.2, np.random.RandomState(0))
+    [(training, validation)] = validation_splits(codes, 0.2, 1, np.random.RandomState(0))
     np.testing.assert_array_equal(np.sort([*training, *validation]), np.arange(155))
     np.testing.assert_array_equal(np.bincount(codes[validation] + 1), [20, 10, 1])
 
 
+def test_splits_hold_out_other_rows_until_all_rows_have_been_held_out():
+    codes = np.repeat([-1, 0], [40, 22])
+    splits = validation_splits(codes, 0.1, 12, np.random.RandomState(0))
+    for training, validation in splits:
+        np.testing.assert_array_equal(np.sort([*training, *validation]), np.arange(62))
+        np.testing.assert_array_equal(np.bincount(codes[validation] + 1), [4, 2])
+    held_out = np.bincount(np.concatenate([validation for _, validation in splits]), minlength=62)
+    assert held_out.min() == 1
+    assert held_out.max() == 2
+
+
 def test_few_rows_leave_nothing_for_validation():
-    training, validation = validation_split(np.full(5, -1), 0.1, np.random.RandomState(0))
+    [(training, validation)] = validation_splits(np.full(5, -1), 0.1, 1, np.random.RandomState(0))
     assert len(training) == 5
     assert len(validation) == 0
 

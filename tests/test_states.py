@@ -91,6 +91,6 @@ def test_evidence_is_that_of_the_states_partitions():
 def test_clusters_of_the_start_are_labels_where_clusters_are_sought_and_there_are_no_labels(recipe, classes):
     settings = Settings.of(FlowMixtureDensity(supervised_weight=3.0).get_params())
     data = TrainingSet(np.zeros((2, 1)), np.full(2, -1), np.ones(2), classes=np.array(classes))
-    training = Training.of(settings, recipe, data, (np.arange(2), []), continues=False, report=QUIET)
+    training = Training.of(settings, recipe, data, (np.arange(2), np.arange(0)), continues=False, report=QUIET)
     expected = 3.0 if recipe is CLUSTERING and not classes else 0.0
     assert training.objective.of_warm_up == AssignedObjective(expected)

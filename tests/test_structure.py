@@ -159,7 +159,7 @@ def test_sharing_takes_fewer_parameters(device):
     sizes = [
         sum(
             p.numel()
-            for p in FlowMixtureDensity(3, n_shared_layers=n, device=device, **QUICK).fit(X).mixture_.parameters()
+            for p in FlowMixtureClustering(3, n_shared_layers=n, device=device, **QUICK).fit(X).mixture_.parameters()
         )
         for n in (0, 1, 2)
     ]

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import estimator_html_repr
 
 from skflowmix import FlowMixturePosterior
-from skflowmix.inference.approximation import Seen
+from skflowmix.inference.approximation import Approximation, Seen
 from skflowmix.inference.coordinates import Coordinates
 from skflowmix.inference.start import cloud, find_start
 from skflowmix.inference.target import Target
@@ -390,6 +390,20 @@ def test_an_interruption_keeps_the_best_state_and_goes_on(at, device, monkeypatc
     assert posterior.history_.interrupted
     assert posterior.n_iter_ == at - 1
     assert np.isfinite(posterior.sample(10)).all()
+    with pytest.raises(AttributeError, match="Ctrl-C"):
+        _ = posterior.log_evidence_
+
+
+def test_an_interruption_of_the_last_draws_keeps_the_fit(device, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Approximation, "weighted_draws", interrupt)
+    posterior = FlowMixturePosterior(device=device, **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        posterior.fit(banana, 2)
+    assert posterior.history_.interrupted
+    assert np.isfinite(posterior.score_samples(posterior.sample(10))).all()
 
 
 def test_an_interruption_of_the_start_leaves_the_estimator_as_it_was(fitted):

@@ -10,7 +10,7 @@ of descriptors of the images (`images.py`), which is what `make_model` makes.
     python ssl_bench.py --make few_labels:make_model --labels 100
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -38,18 +38,20 @@ N_COMPONENTS_OF_DESCRIPTORS = 80
 
 @dataclass(frozen=True)
 class Budget:
-    """Rows to fit, latent features, units of hidden layers, and parameters of fits."""
+    """Rows to fit, latent features, units of hidden layers, and parameters of the fits of M1 and of M2."""
 
     n_rows: int | None
     n_latent: int
     n_units: int
-    parameters: dict = field(default_factory=dict)
+    first: dict
+    second: dict
 
 
+_STEPS = {"batch_size": 256, "averaging": 0.999}
 BUDGETS = {
-    "small": Budget(300, 4, 32, {"max_iter": 12, "learning_rate_init": 1e-2}),
-    "digits": Budget(None, 32, 256, {"max_iter": 60}),
-    "mnist": Budget(None, 50, 500, {"max_iter": 30, "batch_size": 256, "averaging": 0.999, "n_iter_no_change": 5}),
+    "small": Budget(300, 4, 32, *2 * ({"max_iter": 12, "learning_rate_init": 1e-2},)),
+    "digits": Budget(None, 32, 128, {"max_iter": 150}, {"max_iter": 60, "averaging": 0.99, "learning_rate_init": 3e-3}),
+    "mnist": Budget(None, 50, 500, {"max_iter": 30} | _STEPS, {"max_iter": 8} | _STEPS),
 }
 
 
@@ -87,7 +89,7 @@ def make_model(seed, budget=BUDGETS["mnist"]):
         hidden_layer_sizes=(min(budget.n_units, 128),),
         classifier=partial(perceptron, n_units=budget.n_units),
         random_state=seed,
-        **budget.parameters | {"max_iter": min(budget.parameters["max_iter"], 10)},
+        **budget.second,
     )
     n_components = min(N_COMPONENTS_OF_DESCRIPTORS, (budget.n_rows or 10**6) // 4)
     return make_pipeline(FunctionTransformer(descriptors), PCA(n_components, random_state=seed), second)
@@ -96,19 +98,18 @@ def make_model(seed, budget=BUDGETS["mnist"]):
 def first(budget, seed):
     """M1."""
     hidden = (budget.n_units, budget.n_units)
-    return FlowAutoencoder(budget.n_latent, hidden_layer_sizes=hidden, random_state=seed, **budget.parameters)
+    return FlowAutoencoder(budget.n_latent, hidden_layer_sizes=hidden, random_state=seed, **budget.first)
 
 
 def second(budget, seed, **parameters):
     """M2."""
-    parameters = {"hidden_layer_sizes": (budget.n_units,)} | budget.parameters | parameters
+    parameters = {"hidden_layer_sizes": (budget.n_units,)} | budget.second | parameters
     return FlowAutoencoderClassifier(budget.n_latent, random_state=seed, **parameters)
 
 
 def densities(budget, seed):
     """A mixture of Gaussians for each class."""
-    max_iter = {"max_iter": budget.parameters["max_iter"]}
-    return FlowMixtureClassifier(4, flow="affine", random_state=seed, **max_iter)
+    return FlowMixtureClassifier(4, flow="affine", random_state=seed, max_iter=budget.first["max_iter"])
 
 
 METHODS = {

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from ..bridge import device_of_rows, resolve_device, seeded_generator
-from ..fitting.rows import validation_split
+from ..bridge import device_of_rows, in_double, resolve_device, seeded_generator
+from ..fitting.rows import validation_splits
 from ..modules.weight_noise import seed_weight_noise
-from ..training import QUIET, TrainingOptions, train
+from ..training import QUIET, History, TrainingOptions, train
 from .architecture import new_autoencoder
 from .batches import Observed, ObservedBatches, binarized, draw_noise
 from .fitted import FittedAutoencoder
@@ -50,9 +51,16 @@ def fit_autoencoder(settings, X, *, report=QUIET):
     model = new_autoencoder(settings, likelihood, units, X.shape[1], new_seed(random_state)).to(device)
     data = Data.of(settings, units, X, likelihood, device, random_state)
     seed_weight_noise(model, seeded_generator(new_seed(random_state), device))
+
+    def current(iteration):
+        as_it_is = in_double(copy.deepcopy(model)).eval()
+        score = iteration.score[0] + data.log_det
+        return [FittedAutoencoder(as_it_is, likelihood, units, data.seed, score, False, History())]
+
+    report.show(current)
     score, converged, history = _train(settings, model, data, random_state, report)
     return FittedAutoencoder(
-        model.double(), likelihood, units, new_seed(random_state), score[0] + data.log_det, converged, history
+        in_double(model), likelihood, units, new_seed(random_state), score[0] + data.log_det, converged, history
     )
 
 
@@ -120,7 +128,8 @@ class Data:
         """Rows, split, and drawn as zeros and ones once, where that is asked for."""
         training, validation = np.arange(len(X)), np.array([], dtype=int)
         if settings.early_stopping:
-            training, validation = validation_split(np.full(len(X), -1), settings.validation_fraction, random_state)
+            unlabelled = np.full(len(X), -1)
+            ((training, validation),) = validation_splits(unlabelled, settings.validation_fraction, 1, random_state)
         x, log_det = units.inner(X)
         x = torch.as_tensor(x, dtype=getattr(torch, settings.dtype))
         draws = likelihood == "bernoulli" and settings.binarize is not None and bool(((x > 0) & (x < 1)).any())

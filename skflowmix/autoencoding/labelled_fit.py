@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from ..bridge import device_of_rows, resolve_device, seeded_generator
+from ..bridge import device_of_rows, in_double, resolve_device, seeded_generator
 from ..fitting.labels import encode_classes
-from ..fitting.rows import effective_weights, merge_repeated_rows, validation_split
+from ..fitting.rows import effective_weights, merge_repeated_rows, validation_splits
 from ..modules.labelled_autoencoder import LabelledAutoencoder
 from ..modules.weight_noise import seed_weight_noise
-from ..training import QUIET, train
+from ..training import QUIET, History, train
 from .architecture import linear_layer, new_autoencoder, new_network
 from .batches import binarized, draw_noise
 from .fit import new_seed, training_options
@@ -58,6 +59,12 @@ def fit_labelled_autoencoder(settings, table, *, report=QUIET):
     data = LabelledData.of(settings, units, rows, likelihood, device, random_state)
     seed_weight_noise(model, seeded_generator(new_seed(random_state), device))
     bound = BoundObjective(settings.free_bits, settings.kl_warm_up_iter > 0, len(data.rows[0]))
+
+    def current(iteration):
+        as_it_is, score = in_double(copy.deepcopy(model)).eval(), iteration.score[0]
+        return [FittedLabelledAutoencoder(as_it_is, rows.classes, likelihood, units, 0, score, False, History())]
+
+    report.show(current)
     score, converged, history = train(
         model,
         data.batches(settings, model),
@@ -68,7 +75,7 @@ def fit_labelled_autoencoder(settings, table, *, report=QUIET):
     )
     seed = new_seed(random_state)
     return FittedLabelledAutoencoder(
-        model.double(), rows.classes, likelihood, units, seed, score[0], converged, history
+        in_double(model), rows.classes, likelihood, units, seed, score[0], converged, history
     )
 
 
@@ -110,7 +117,7 @@ def split_rows(codes, settings, random_state):
     candidates = training
     if not known.all() and settings.validation_fraction * known.sum() < _FEWEST_LABELS_HELD_OUT:
         candidates = training[~known]
-    _, validation = validation_split(codes[candidates], settings.validation_fraction, random_state)
+    ((_, validation),) = validation_splits(codes[candidates], settings.validation_fraction, 1, random_state)
     return np.setdiff1d(training, candidates[validation]), candidates[validation]
 
 

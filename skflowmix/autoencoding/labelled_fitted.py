@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..bridge import evaluate_in_chunks, seeded_generator, undisturbed
-from ..modules import component_axis
+from ..modules.description import describe, rebuild
 from ..modules.labelled_autoencoder import LabelledAutoencoder
 from ..threads import one_torch_thread
 from ..training import History
@@ -100,7 +100,7 @@ class FittedLabelledAutoencoder:
 
     def __getstate__(self):
         """State without tensors: torch shares those between processes, which not all ways of starting one allow."""
-        return {**vars(self), "model": component_axis.split_off_arrays(self.model)}
+        return {**vars(self), "model": describe(self.model)}
 
     def __setstate__(self, state):
-        vars(self).update(state, model=component_axis.put_arrays(*state["model"]))
+        vars(self).update(state, model=rebuild(state["model"]))

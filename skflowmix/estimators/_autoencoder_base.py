@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,11 @@ from ..autoencoding import AutoencoderSettings, FittedAutoencoder, fit_autoencod
 from ..bridge import undisturbed
 from ..modules.autoencoder import Autoencoder
 from ..threads import one_thread
-from ..training import QUIET, History, Printer, Report
+from ..training import History
+from ._callbacks import CallbackSupportMixin, reporting
+from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._links import PAGE_OF_ESTIMATOR
+from ._parts import FittedPart
 from ._warnings import warn_of_autoencoder
 
 if TYPE_CHECKING:
@@ -29,13 +34,14 @@ def _has_clusters(estimator):
     return True
 
 
-class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, CallbackSupportMixin):
     """A variational autoencoder behind scikit-learn's interface; see `FlowAutoencoder`.
 
     A fit is one object, `autoencoding.FittedAutoencoder`, of which the fitted attributes are parts. Another fit
     replaces it as a whole: one that fails changes nothing.
     """
 
+    _doc_link_module, _doc_link_template = "skflowmix", PAGE_OF_ESTIMATOR
     prior: str
     random_state: int | np.random.RandomState | None
 
@@ -59,11 +65,10 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
             If X is not what scikit-learn's estimators accept, or not what the likelihood asks for.
         """
         settings = AutoencoderSettings.of(self.get_params(deep=False))
-        fresh = self._unfitted()
-        with undisturbed(), one_thread():
-            X = validate_data(fresh, X, dtype=np.float64, ensure_min_samples=2)
-            report = Report([Printer(settings.verbose)]) if settings.verbose else QUIET
-            fresh._state = fit_autoencoder(settings, X, report=report)
+        with undisturbed(), one_thread(), reporting(self, settings.verbose, X=X, y=y) as report:
+            fresh = self._unfitted()
+            rows = validate_data(fresh, X, dtype=np.float64, ensure_min_samples=2)
+            fresh._state = fit_autoencoder(settings, rows, report=report)
         self.__dict__ = fresh.__dict__
         if fresh._state.history.interrupted:
             raise KeyboardInterrupt
@@ -89,29 +94,12 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     def _n_features_out(self) -> int:
         return self._fitted.n_latent
 
-    @property
-    def autoencoder_(self) -> Autoencoder:
-        return self._fitted.model
-
-    @property
-    def likelihood_(self) -> str:
-        return self._fitted.likelihood
-
-    @property
-    def lower_bound_(self) -> float:
-        return self._fitted.score
-
-    @property
-    def n_iter_(self) -> int:
-        return self._fitted.history.n_iter
-
-    @property
-    def converged_(self) -> bool:
-        return self._fitted.converged
-
-    @property
-    def history_(self) -> History:
-        return self._fitted.history
+    autoencoder_ = FittedPart[Autoencoder](lambda fitted: fitted.model)
+    likelihood_ = FittedPart[str](lambda fitted: fitted.likelihood)
+    lower_bound_ = FittedPart[float](lambda fitted: fitted.score)
+    n_iter_ = FittedPart[int](lambda fitted: fitted.history.n_iter)
+    converged_ = FittedPart[bool](lambda fitted: fitted.converged)
+    history_ = FittedPart[History](lambda fitted: fitted.history)
 
     def _look(self, X):
         """The fit as it is now, whatever another thread puts in its place, and rows that it can take."""
@@ -252,6 +240,53 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         """
         fitted, X = self._look(X)
         return fitted.resp(X)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the estimator to a file, an npz archive without pickles that later versions read.
+
+        Until it is whole, and if that fails, what was there before stays. Functions among the parameters are left out,
+        with a warning; what was fitted is whole.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        TypeError
+            If there are transforms of your own, whose classes `skflowmix.files.register` makes known.
+        """
+        save_estimator(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Read an estimator that `save` wrote, to the CPU. No code of the file is run.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        object
+            Of this class.
+
+        Raises
+        ------
+        OSError
+            If there is no file that can be read.
+        TypeError
+            If it holds an estimator of another class.
+        ValueError
+            If it is damaged, of a later format, or something else.
+        """
+        return load_estimator(cls, path)
+
+    def __getstate__(self):
+        return stamped(super().__getstate__())
+
+    def __setstate__(self, state):
+        super().__setstate__(without_stamp(self, state))
 
 
 def _number(value, name):

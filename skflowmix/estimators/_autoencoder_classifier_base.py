@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,11 @@ from ..autoencoding import FittedLabelledAutoencoder, LabelledAutoencoderSetting
 from ..bridge import undisturbed
 from ..modules.labelled_autoencoder import LabelledAutoencoder
 from ..threads import one_thread
-from ..training import QUIET, History, Printer, Report
+from ..training import History
+from ._callbacks import CallbackSupportMixin, reporting
+from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._links import PAGE_OF_ESTIMATOR
+from ._parts import FittedPart
 from ._table import check_scored, check_table
 from ._warnings import warn_of_autoencoder
 
@@ -23,13 +28,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator):
+class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator, CallbackSupportMixin):
     """An autoencoder of rows with classes behind scikit-learn's interface; see `FlowAutoencoderClassifier`.
 
     A fit is one object, `autoencoding.FittedLabelledAutoencoder`, of which the fitted attributes are parts. Another fit
     replaces it as a whole: one that fails changes nothing.
     """
 
+    _doc_link_module, _doc_link_template = "skflowmix", PAGE_OF_ESTIMATOR
     random_state: int | np.random.RandomState | None
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -55,10 +61,10 @@ class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator):
             likelihood asks for.
         """
         settings = LabelledAutoencoderSettings.of(self.get_params(deep=False))
-        fresh = self._unfitted()
-        with undisturbed(), one_thread():
+        told = {"X": X, "y": y, "sample_weight": sample_weight}
+        with undisturbed(), one_thread(), reporting(self, settings.verbose, **told) as report:
+            fresh = self._unfitted()
             table = check_table(fresh, X, y, sample_weight, "all")
-            report = Report([Printer(settings.verbose)]) if settings.verbose else QUIET
             fresh._state = fit_labelled_autoencoder(settings, table, report=report)
         self.__dict__ = fresh.__dict__
         if fresh._state.history.interrupted:
@@ -81,33 +87,13 @@ class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return vars(self)["_state"]
 
-    @property
-    def classes_(self) -> np.ndarray:
-        return self._fitted.classes
-
-    @property
-    def autoencoder_(self) -> LabelledAutoencoder:
-        return self._fitted.model
-
-    @property
-    def likelihood_(self) -> str:
-        return self._fitted.likelihood
-
-    @property
-    def lower_bound_(self) -> float:
-        return self._fitted.score
-
-    @property
-    def n_iter_(self) -> int:
-        return self._fitted.history.n_iter
-
-    @property
-    def converged_(self) -> bool:
-        return self._fitted.converged
-
-    @property
-    def history_(self) -> History:
-        return self._fitted.history
+    classes_ = FittedPart[np.ndarray](lambda fitted: fitted.classes)
+    autoencoder_ = FittedPart[LabelledAutoencoder](lambda fitted: fitted.model)
+    likelihood_ = FittedPart[str](lambda fitted: fitted.likelihood)
+    lower_bound_ = FittedPart[float](lambda fitted: fitted.score)
+    n_iter_ = FittedPart[int](lambda fitted: fitted.history.n_iter)
+    converged_ = FittedPart[bool](lambda fitted: fitted.converged)
+    history_ = FittedPart[History](lambda fitted: fitted.history)
 
     def _look(self, X):
         """The fit as it is now, whatever another thread puts in its place, and rows that it can take."""
@@ -212,6 +198,21 @@ class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator):
         fitted, rows = self._look(X)
         codes = fitted.predict(rows) if y is None else _codes_of(y, len(rows), fitted.classes)
         return fitted.reconstruct(rows, codes)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the estimator to a file, as `FlowAutoencoder.save` does."""
+        save_estimator(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Read an estimator that `save` wrote, as `FlowAutoencoder.load` does."""
+        return load_estimator(cls, path)
+
+    def __getstate__(self):
+        return stamped(super().__getstate__())
+
+    def __setstate__(self, state):
+        super().__setstate__(without_stamp(self, state))
 
 
 def _codes_of(y, n_samples, classes):

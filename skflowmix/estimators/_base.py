@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import pickle
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -16,8 +15,14 @@ from ..bridge import undisturbed
 from ..fitting import FittedMixture, Recipe, Settings, check_settings, fit_average
 from ..modules import FlowMixture
 from ..threads import one_thread
-from ..training import QUIET, History, Printer, Report
+from ..training import History
+from ._callbacks import CallbackSupportMixin, reporting
+from ._criteria import no_criterion
+from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._latent import as_table, transform
+from ._links import PAGE_OF_ESTIMATOR
 from ._parameters import PARAMETER_CONSTRAINTS
+from ._parts import FittedPart
 from ._table import check_table, check_weights
 from ._warnings import warn_of_fit
 
@@ -25,13 +30,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class FlowMixtureEstimator(BaseEstimator):
+class FlowMixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, CallbackSupportMixin):
     """Mixture of flows behind scikit-learn's interface; see the public estimators.
 
     A fit is one object, `FittedMixture`, of which the fitted attributes are parts. Another fit replaces it as a whole:
     one that fails changes nothing, and whoever predicts meanwhile does so by the old one.
     """
 
+    _doc_link_module, _doc_link_template = "skflowmix", PAGE_OF_ESTIMATOR
     _recipe: ClassVar[Recipe]
     _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS
     random_state: int | np.random.RandomState | None
@@ -59,11 +65,11 @@ class FlowMixtureEstimator(BaseEstimator):
         """All that a fit changes is changed by one assignment, its last line but for warnings."""
         settings = Settings.of(self.get_params(deep=False))
         check_settings(settings)
-        fresh = self._unfitted()
-        with undisturbed(), one_thread():
+        told = {"X": X, "y": y, "sample_weight": sample_weight}
+        with undisturbed(), one_thread(), reporting(self, settings.verbose, **told) as report:
+            fresh = self._unfitted()
             table = check_table(fresh, X, y, sample_weight, settings.labels)
             before = vars(self).get("_state") if settings.warm_start else None
-            report = Report([Printer(settings.verbose)]) if settings.verbose else QUIET
             fresh._state = fit_average(settings, table, self._recipe, before=before, report=report)
         self.__dict__ = fresh.__dict__
         if fresh._state.history.interrupted:
@@ -85,17 +91,9 @@ class FlowMixtureEstimator(BaseEstimator):
         check_is_fitted(self)
         return vars(self)["_state"]
 
-    @property
-    def mixture_(self) -> FlowMixture:
-        return self._fitted.mixture
-
-    @property
-    def weights_(self) -> np.ndarray:
-        return self._fitted.weights
-
-    @property
-    def n_components_(self) -> int:
-        return len(self._fitted.slots)
+    mixture_ = FittedPart[FlowMixture](lambda fitted: fitted.mixture)
+    weights_ = FittedPart[np.ndarray](lambda fitted: fitted.weights)
+    n_components_ = FittedPart[int](lambda fitted: len(fitted.slots))
 
     @property
     def n_components_scores_(self) -> Any:
@@ -111,25 +109,12 @@ class FlowMixtureEstimator(BaseEstimator):
             raise AttributeError("classes_ is there only after a fit that learned labels.")
         return classes
 
-    @property
-    def n_iter_(self) -> int:
-        return self._fitted.history.n_iter
-
-    @property
-    def converged_(self) -> bool:
-        return self._fitted.converged
-
-    @property
-    def lower_bound_(self) -> float:
-        return self._fitted.score
-
-    @property
-    def lower_bounds_(self) -> list[float]:
-        return self._fitted.bounds
-
-    @property
-    def history_(self) -> History:
-        return self._fitted.history
+    _n_features_out = FittedPart[int](lambda fitted: fitted.plan.architecture["n_features"])
+    n_iter_ = FittedPart[int](lambda fitted: fitted.history.n_iter)
+    converged_ = FittedPart[bool](lambda fitted: fitted.converged)
+    lower_bound_ = FittedPart[float](lambda fitted: fitted.score)
+    lower_bounds_ = FittedPart[list[float]](lambda fitted: fitted.bounds)
+    history_ = FittedPart[History](lambda fitted: fitted.history)
 
     def _look(self, X):
         """The fit as it is now, whatever another thread puts in its place, and rows that it can take."""
@@ -228,7 +213,11 @@ class FlowMixtureEstimator(BaseEstimator):
         return float(np.average(fitted.log_density("log_prob", rows), weights=check_weights(sample_weight, rows)))
 
     def sample(
-        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        *,
+        component: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows from the fitted density, sorted by component.
 
@@ -237,44 +226,70 @@ class FlowMixtureEstimator(BaseEstimator):
         n_samples : int, default=1
         random_state : int, RandomState instance or None, default=None
             None takes the estimator's own `random_state`, so that an integer there repeats the draw.
+        component : int, default=None
+            The component that all rows are drawn from; None draws from the mixture.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
+            Or a table, as `set_output` says, after a fit of one.
         y : ndarray of shape (n_samples,)
             Component that each row was drawn from.
         """
-        _, X, component = self._draw(n_samples, random_state)
-        return X, component
+        if component is not None and (isinstance(component, bool) or not isinstance(component, (int, np.integer))):
+            raise ValueError(f"component must be the number of a component or None; got {component!r}.")
+        _, X, drawn = self._draw(n_samples, random_state, component)
+        return as_table(self, X), drawn
 
-    def _draw(self, n_samples, random_state):
+    def _draw(self, n_samples, random_state, among=None):
         """The fit that was drawn from, rows, and their components."""
         fitted = self._fitted
         if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
             raise ValueError(f"n_samples must be an integer of at least 1; got {n_samples!r}.")
         random_state = check_random_state(self.random_state if random_state is None else random_state)
-        return fitted, *fitted.sample(n_samples, random_state.randint(np.iinfo(np.int32).max))
+        return fitted, *fitted.sample(n_samples, random_state.randint(np.iinfo(np.int32).max), among)
 
-    @property
-    def bic(self):
-        raise AttributeError(
-            "Flows have no bic, aic or icl: weights of networks that stop early are no count of parameters. For the "
-            "number of clusters set n_components='auto'; a number for the density is compared by cross_val_score or "
-            "GridSearchCV, whose default is the log-density of rows left out."
-        )
-
-    aic = icl = bic
+    transform = transform
+    bic = aic = icl = property(no_criterion)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the estimator to a file; like every pickle, load it only from where you trust."""
-        with open(path, "wb") as file:
-            pickle.dump(self, file)
+        """Write the estimator to a file, an npz archive without pickles that later versions read.
+
+        Until it is whole, and if that fails, what was there before stays. Functions among the parameters are left out,
+        with a warning; what was fitted is whole.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        TypeError
+            If the mixture has transforms of your own, whose classes `skflowmix.files.register` makes known.
+        """
+        save_estimator(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
-        """Read an estimator that `save` wrote."""
-        with open(path, "rb") as file:
-            estimator = pickle.load(file)
-        if not isinstance(estimator, cls):
-            raise TypeError(f"{path} holds a {type(estimator).__name__}, not a {cls.__name__}.")
-        return estimator
+        """Read an estimator of this class that `save` wrote, to the CPU. No code of the file is run.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        OSError
+            If there is no file that can be read.
+        TypeError
+            If it holds an estimator of another class.
+        ValueError
+            If it is damaged, of a later format, or something else.
+        """
+        return load_estimator(cls, path)
+
+    def __getstate__(self):
+        return stamped(super().__getstate__())
+
+    def __setstate__(self, state):
+        super().__setstate__(without_stamp(self, state))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from numbers import Integral
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..fitting import CLASSIFICATION
 from ._base import FlowMixtureEstimator
-from ._parameters import Initializer, MakesFlow
+from ._latent import as_table
+from ._parameters import PARAMETER_CONSTRAINTS, Initializer, MakesFlow
 from ._table import check_scored
 
 
@@ -42,8 +45,10 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         Layers of each component after the affine map.
     hidden_layer_sizes : tuple of int, default=(32, 32)
         Units in the hidden layers of each layer's conditioner.
-    n_shared_layers : int, default=0
+    n_shared_layers : int or "auto", default="auto"
         How many of the layers, from the data's side on, are one for all components; the affine map comes after them.
+        "auto" shares all where `flow` is a name, so that components differ by their affine maps: that learns more
+        from few rows, in less time.
     base : {"logistic", "normal", "student_t", "uniform"}, default="normal"
         Latent density; "student_t" learns its degrees of freedom and gives heavy tails, "uniform" is flat in a box
         with soft walls.
@@ -149,7 +154,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         learns the rows that the start gave it; with "em" and "hard-em" its `m_steps` tells of the components.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had names that are all strings.
 
     See Also
@@ -170,6 +175,9 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     """
 
     _recipe = CLASSIFICATION
+    _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS | {
+        "n_shared_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+    }
 
     def __init__(
         self,
@@ -178,7 +186,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         flow: str | MakesFlow | Sequence[str | MakesFlow] = "nsf",
         n_layers: int = 4,
         hidden_layer_sizes: Sequence[int] = (32, 32),
-        n_shared_layers: int = 0,
+        n_shared_layers: int | Literal["auto"] = "auto",
         base: str = "normal",
         posterior: str = "exact",
         solver: str = "gradient",
@@ -266,12 +274,18 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         fitted, X = self._look(X)
         return np.exp(fitted.log_resp_of_classes(X))
 
-    def sample(
-        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    def sample(  # type: ignore[override]
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None, *, y: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw rows, and the class of each, sorted by class; parameters as of `FlowMixtureDensity.sample`."""
-        fitted, X, component = self._draw(n_samples, random_state)
-        return X, fitted.classes[fitted.plan.component_class[component]]
+        """Draw rows, and the class of each, sorted by class: of the class `y`, or of all; see `FlowMixtureDensity`."""
+        fitted, X, component = self._draw(n_samples, random_state, None if y is None else self._components_of(y))
+        return as_table(self, X), fitted.classes[fitted.plan.component_class[component]]
+
+    def _components_of(self, label):
+        fitted, classes = self._fitted, self._fitted.classes.tolist()
+        if label in classes:
+            return np.flatnonzero(fitted.plan.component_class == classes.index(label))
+        raise ValueError(f"y must be one of the classes {classes}, or None; got {label!r}.")
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:  # type: ignore[override]
         """Mean accuracy of `predict`; rows labelled -1 are left out, unless -1 is a class.

@@ -154,7 +154,7 @@ class FlowMixtureClustering(ClusterMixin, FlowMixtureEstimator):
         learns the rows that the start gave it; with "em" and "hard-em" its `m_steps` tells of the components.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had names that are all strings.
 
     See Also

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import DensityMixin
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..fitting import DENSITY
 from ._base import FlowMixtureEstimator
+from ._outliers import decision_function, predict_outliers
 from ._parameters import LABELS_CONSTRAINT, PARAMETER_CONSTRAINTS, Initializer, MakesFlow
 
 
@@ -26,8 +27,8 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     Parameters
     ----------
     n_components : int or "auto", default=4
-        Number of components. "auto" counts the hills of the density that valleys set apart; with labels there are at
-        least as many as classes.
+        Number of components of each of the `n_estimators` mixtures. "auto" counts the hills of the density that valleys
+        set apart; with labels there are at least as many as classes.
     flow : str, callable, or list of them, default="nsf"
         Architecture of each component, all of which start with an affine map. "affine": nothing more, so that each
         component is one Gaussian. Without networks: "planar" and "radial", one bend along a plane or
@@ -42,8 +43,11 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         Layers of each component after the affine map.
     hidden_layer_sizes : tuple of int, default=(32, 32)
         Units in the hidden layers of each layer's conditioner.
-    n_shared_layers : int, default=0
+    n_shared_layers : int or "auto", default="auto"
         How many of the layers, from the data's side on, are one for all components; the affine map comes after them.
+        "auto" shares all, so that components differ by their affine maps, where there are fewer than a hundred rows
+        for each component and feature, and `flow` is a name: one flow learns more from few rows than several, in less
+        time. Else it shares none.
     base : {"logistic", "normal", "student_t", "uniform"}, default="normal"
         Latent density; "student_t" learns its degrees of freedom and gives heavy tails, "uniform" is flat in a box
         with soft walls.
@@ -76,11 +80,18 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         responsibilities of the rows of X.
     n_init : int, default=1
         Restarts, trained side by side; the one with the best score is kept.
-    n_estimators : int, default=1
-        Mixtures that are fitted one after the other, each with another start and other rows held out; the density is
-        the mean of theirs, one mixture in which the components of one follow those of the other. Four describe few
-        rows much better, for four times the time. `lower_bound_` is the mean of the mixtures' own, `lower_bounds_` are
-        those of one after the other, and `history_` has theirs as `members`.
+    n_estimators : int or "auto", default="auto"
+        Mixtures of `n_components` each that are fitted side by side, each with another start and other rows held out;
+        the density is the mean of theirs, one mixture in which the components of one follow those of the other. "auto"
+        takes four, which describe few rows much better than one, for two to three times its time; but one where
+        components are told apart by more than the rows (labels, a posterior network, a prior that prunes them, their
+        own flows, weights or first responsibilities), with the solvers "em" and "hard-em", which fit one after the
+        other, and where X has more than 250,000 values.
+        `lower_bound_` is the mean of the mixtures' own, `lower_bounds_` are those of one after the other, and
+        `history_` has theirs as `members`.
+    contamination : float, default=None
+        Share of the rows, up to .5, that are taken for outliers: `offset_` is the log-density below which they lie, and
+        `decision_function` and `predict_outliers` go by it. None tells no outliers.
     reg_covar : float, default=1e-6
         Variance, in units of each feature's variance, that is added to covariances at the start, and as noise to the
         rows in training. Scales cannot fall much below its square root.
@@ -131,7 +142,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     Attributes
     ----------
     n_components_ : int
-        Number of components of the mixture, without those that a sparse prior removed.
+        Number of components of the mixture, those of all `n_estimators`, without those that a sparse prior removed.
     n_components_scores_ : dict of int to float
         How well each number of clusters that was tried sets them apart; the highest score decides. Only with
         ``n_components="auto"``; of the classifier a list with one for each class.
@@ -155,9 +166,11 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     history_ : History
         Scores and step sizes of all restarts. Its `warm_up` tells of the first iterations, in which each component
         learns the rows that the start gave it; with "em" and "hard-em" its `m_steps` tells of the components.
+    offset_ : float
+        Log-density below which a row is an outlier, in nats; only with `contamination`.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had names that are all strings.
 
     See Also
@@ -181,7 +194,13 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
 
     _recipe = DENSITY
     _parameter_constraints: ClassVar = (
-        PARAMETER_CONSTRAINTS | LABELS_CONSTRAINT | {"n_estimators": [Interval(Integral, 1, None, closed="left")]}
+        PARAMETER_CONSTRAINTS
+        | LABELS_CONSTRAINT
+        | {
+            "n_estimators": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+            "n_shared_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+            "contamination": [Interval(Real, 0, 0.5, closed="right"), None],
+        }
     )
 
     def __init__(
@@ -191,7 +210,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         flow: str | MakesFlow | Sequence[str | MakesFlow] = "nsf",
         n_layers: int = 4,
         hidden_layer_sizes: Sequence[int] = (32, 32),
-        n_shared_layers: int = 0,
+        n_shared_layers: int | Literal["auto"] = "auto",
         base: str = "normal",
         posterior: str = "exact",
         solver: str = "gradient",
@@ -200,7 +219,8 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         weight_concentration_prior: float | None = None,
         init_params: str | Initializer | ArrayLike = "auto",
         n_init: int = 1,
-        n_estimators: int = 1,
+        n_estimators: int | Literal["auto"] = "auto",
+        contamination: float | None = None,
         reg_covar: float = 1e-6,
         labels: str = "partial",
         supervised_weight: float = 1.0,
@@ -235,6 +255,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         self.init_params = init_params
         self.n_init = n_init
         self.n_estimators = n_estimators
+        self.contamination = contamination
         self.reg_covar = reg_covar
         self.labels = labels
         self.supervised_weight = supervised_weight
@@ -256,6 +277,13 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         self.verbose = verbose
 
     score = FlowMixtureEstimator.score
+    decision_function, predict_outliers = decision_function, predict_outliers
+
+    @property
+    def offset_(self) -> float:
+        if self._fitted.offset is None:
+            raise AttributeError("offset_ is there only after a fit with contamination as a share of the rows.")
+        return self._fitted.offset
 
     def fit_predict(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None

@@ -101,7 +101,7 @@ class FlowMixturePosterior(PosteriorEstimator):
         Number of modes found, those between which the density falls by less than a factor e being one.
     n_components_ : int
         Number of components.
-    weights_ : ndarray of shape (n_components_,)
+    weights_ : ndarray of shape (`n_components_`,)
         Mixture weights.
     mixture_ : FlowMixture
         The torch module, in float64, of coordinates that are unbounded and of scale one.
@@ -115,9 +115,9 @@ class FlowMixturePosterior(PosteriorEstimator):
         The bound and the step size in every iteration.
     n_features_in_ : int
         Number of features.
-    r_hat_ : ndarray of shape (n_features_in_,)
+    r_hat_ : ndarray of shape (`n_features_in_`,)
         Whether the chains of the last ``sample(method="mcmc")`` agree: 1 where they do (arXiv:1903.08008).
-    chain_ess_ : ndarray of shape (n_features_in_,)
+    chain_ess_ : ndarray of shape (`n_features_in_`,)
         How many independent draws those chains were worth, before they were thinned.
 
     See Also

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,19 +18,24 @@ from ..inference import METHODS, FittedPosterior, PosteriorSettings, fit_posteri
 from ..inference.importance import normalized, pareto_smoothed
 from ..modules import Chain, FlowMixture
 from ..threads import one_thread
-from ..training import QUIET, History, Printer, Report
+from ..training import History
+from ._callbacks import CallbackSupportMixin, reporting
+from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._links import PAGE_OF_ESTIMATOR
+from ._parts import FittedPart
 from ._warnings import warn_of_chains, warn_of_posterior
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class PosteriorEstimator(BaseEstimator):
+class PosteriorEstimator(BaseEstimator, CallbackSupportMixin):
     """A mixture of flows that stands for a log-density; see `FlowMixturePosterior`.
 
     A fit is one object, `inference.FittedPosterior`, of which the fitted attributes are parts.
     """
 
+    _doc_link_module, _doc_link_template = "skflowmix", PAGE_OF_ESTIMATOR
     random_state: int | np.random.RandomState | None
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -62,8 +68,7 @@ class PosteriorEstimator(BaseEstimator):
             raise ValueError(f"n_features must be an integer of at least 1; got {n_features!r}.")
         if not callable(log_density):
             raise TypeError(f"log_density must be a function; got {type(log_density).__name__}.")
-        with undisturbed(), one_thread():
-            report = Report([Printer(settings.verbose)]) if settings.verbose else QUIET
+        with undisturbed(), one_thread(), reporting(self, settings.verbose) as report:
             fitted = fit_posterior(settings, log_density, int(n_features), report=report)
         self.__dict__ = {name: value for name, value in vars(self).items() if name != "_chains"} | {"_state": fitted}
         if fitted.history.interrupted:
@@ -79,61 +84,22 @@ class PosteriorEstimator(BaseEstimator):
         check_is_fitted(self)
         return vars(self)["_state"]
 
-    @property
-    def elbo_(self) -> float:
-        return self._fitted.verdict.elbo
-
-    @property
-    def log_evidence_(self) -> float:
-        return self._fitted.verdict.log_evidence
-
-    @property
-    def log_evidence_se_(self) -> float:
-        return self._fitted.verdict.log_evidence_se
-
-    @property
-    def ess_(self) -> float:
-        return self._fitted.verdict.ess
-
-    @property
-    def pareto_k_(self) -> float:
-        return self._fitted.verdict.pareto_k
-
-    @property
-    def n_modes_(self) -> int:
-        return self._fitted.n_modes
-
-    @property
-    def n_components_(self) -> int:
-        return self._fitted.approximation.mixture.n_components
-
-    @property
-    def weights_(self) -> np.ndarray:
-        return self._fitted.approximation.mixture.log_weights().exp().squeeze(0).detach().cpu().numpy()
-
-    @property
-    def mixture_(self) -> FlowMixture:
-        return self._fitted.approximation.mixture
-
-    @property
-    def chain_(self) -> Chain | None:
-        return self._fitted.approximation.chain
-
-    @property
-    def n_iter_(self) -> int:
-        return self._fitted.history.n_iter
-
-    @property
-    def converged_(self) -> bool:
-        return self._fitted.converged
-
-    @property
-    def history_(self) -> History:
-        return self._fitted.history
-
-    @property
-    def n_features_in_(self) -> int:
-        return self._fitted.approximation.n_features
+    elbo_ = FittedPart[float](lambda fitted: _verdict_of(fitted, "elbo_").elbo)
+    log_evidence_ = FittedPart[float](lambda fitted: _verdict_of(fitted, "log_evidence_").log_evidence)
+    log_evidence_se_ = FittedPart[float](lambda fitted: _verdict_of(fitted, "log_evidence_se_").log_evidence_se)
+    ess_ = FittedPart[float](lambda fitted: _verdict_of(fitted, "ess_").ess)
+    pareto_k_ = FittedPart[float](lambda fitted: _verdict_of(fitted, "pareto_k_").pareto_k)
+    n_modes_ = FittedPart[int](lambda fitted: fitted.n_modes)
+    n_components_ = FittedPart[int](lambda fitted: fitted.approximation.mixture.n_components)
+    weights_ = FittedPart[np.ndarray](
+        lambda fitted: fitted.approximation.mixture.log_weights().exp().squeeze(0).detach().cpu().numpy()
+    )
+    mixture_ = FittedPart[FlowMixture](lambda fitted: fitted.approximation.mixture)
+    chain_ = FittedPart[Chain | None](lambda fitted: fitted.approximation.chain)
+    n_iter_ = FittedPart[int](lambda fitted: fitted.history.n_iter)
+    converged_ = FittedPart[bool](lambda fitted: fitted.converged)
+    history_ = FittedPart[History](lambda fitted: fitted.history)
+    n_features_in_ = FittedPart[int](lambda fitted: fitted.approximation.n_features)
 
     @property
     def r_hat_(self) -> np.ndarray:
@@ -247,6 +213,59 @@ class PosteriorEstimator(BaseEstimator):
             self._chains = chains
             warn_of_chains(chains)
         return theta
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the estimator to a file, an npz archive without pickles that later versions read.
+
+        Until it is whole, and if that fails, what was there before stays. Functions among the parameters are left out,
+        with a warning; the log-density is not in the file, as in no copy by pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        TypeError
+            If the mixture has transforms of your own, whose classes `skflowmix.files.register` makes known.
+        """
+        save_estimator(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Read an estimator that `save` wrote, to the CPU. No code of the file is run.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        object
+            Of this class.
+
+        Raises
+        ------
+        OSError
+            If there is no file that can be read.
+        TypeError
+            If it holds an estimator of another class.
+        ValueError
+            If it is damaged, of a later format, or something else.
+        """
+        return load_estimator(cls, path)
+
+    def __getstate__(self):
+        return stamped(super().__getstate__())
+
+    def __setstate__(self, state):
+        super().__setstate__(without_stamp(self, state))
+
+
+def _verdict_of(fitted, name):
+    if fitted.verdict is None:
+        raise AttributeError(f"{name} is not there, since Ctrl-C ended the fit before its last draws.")
+    return fitted.verdict
 
 
 def _check_rows(theta, approximation):

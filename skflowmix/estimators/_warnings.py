@@ -16,7 +16,7 @@ def warn_of_fit(fitted, settings, recipe):
             f"y names {n_classes} classes, and there are as many components instead of n_components={n_components}; "
             f"set n_components to at least {n_classes}, or labels='none' if y is not to be learned."
         )
-    if not fitted.converged:
+    if not (fitted.converged or fitted.history.stopped):
         warn_user(
             f"The fit still improved after max_iter={settings.max_iter} iterations; a larger max_iter may help.",
             ConvergenceWarning,
@@ -25,7 +25,7 @@ def warn_of_fit(fitted, settings, recipe):
 
 def warn_of_autoencoder(fitted, settings):
     """Warn where the fit still improved."""
-    if not fitted.converged:
+    if not (fitted.converged or fitted.history.stopped):
         warn_user(
             f"The fit still improved after max_iter={settings.max_iter} iterations; a larger max_iter may help.",
             ConvergenceWarning,
@@ -46,7 +46,7 @@ def warn_of_posterior(fitted, settings):
             "that log_evidence_ and importance weights cannot be relied on. Set a larger n_components, n_layers or "
             "max_iter, base='student_t' for heavy tails, or draw by sample(method='mcmc')."
         )
-    if not fitted.converged:
+    if not (fitted.converged or fitted.history.stopped):
         warn_user(
             f"The bound still improved after max_iter={settings.max_iter} iterations; a larger max_iter may help.",
             ConvergenceWarning,

@@ -1,66 +1,95 @@
-"""A fit, from rows and settings to a fitted mixture.
+"""A fit, from rows and settings to a fitted mixture, or several side by side.
 
-`fit_mixture` tells it on one screen: rows, start, train, choose, keep. Nothing that is given changes, so that whoever
+`fit_mixtures` tells it on one screen: rows, start, train, choose, keep. Nothing that is given changes, so that whoever
 calls it has the old fit until the new one is there.
 """
 
 import copy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from ..bridge import in_double
 from ..modules import FlowMixture
-from ..training import QUIET, SOLVERS
+from ..notes import note, read_by
+from ..training import QUIET, SOLVERS, History, plain_copy
 from .architecture import check_architecture, make_posterior, new_mixture
+from .class_noise import blur
 from .fitted import FittedMixture
 from .plan import make_plan
 from .pruning import check_pruning, without_needless
 from .rows import split_rows, training_set
-from .solving import Training
+from .solving import State, Training
+from .spreading import with_guesses
 from .start import check_start, first_responsibilities
 from .supply import make_supply
 
 
 def fit_mixture(settings, table, recipe, *, before=None, report=QUIET):
-    """Fit a mixture to rows.
+    """Fit a mixture to rows: the only one of `fit_mixtures`, of a fit before, `before`."""
+    settings = replace(settings, n_estimators=1)
+    return fit_mixtures(settings, table, recipe, before=None if before is None else [before], report=report)[0]
+
+
+def fit_mixtures(settings, table, recipe, *, before=None, report=QUIET):
+    """Fit as many mixtures as `n_estimators` says, side by side: each has its own start and its own rows held out.
 
     Parameters
     ----------
     settings : Settings
     table : Table
     recipe : Recipe
-    before : FittedMixture, default=None
-        What to go on from.
+    before : list of FittedMixture, default=None
+        What to go on from, one for each, which have the same components.
     report : Report, default=QUIET
 
     Returns
     -------
-    FittedMixture
+    list of FittedMixture
 
     Raises
     ------
     ValueError
         If parameters or rows are not what they have to be.
     """
+    with read_by(report.note):
+        return _fit_mixtures(settings, table, recipe, before, report)
+
+
+def _fit_mixtures(settings, table, recipe, before, report):
     check_settings(settings)
     random_state = check_random_state(settings.random_state)
     data = training_set(table, settings, recipe)
     with report.phase("start"):
-        plan = make_plan(data, settings, recipe, before, random_state)
-        X, parts = plan.scaler.transform(data.X), split_rows(data, settings, random_state)
+        plan = make_plan(data, settings, recipe, None if before is None else before[0], random_state)
+        settings = replace(settings, n_shared_layers=plan.architecture["n_shared_layers"])
+        X = plan.scaler.transform(data.X)
+        if recipe.tells_classes:
+            data = with_guesses(data, X)
+        note("rows that are held out")
+        splits = split_rows(data, settings, random_state)
         if before is None:
-            mixture, resp = _start(X, data, plan, settings, random_state)
+            mixture, resp = _start(X, data, splits, plan, settings, recipe, random_state)
         else:
-            mixture, resp = _go_on(before, settings, random_state), None
-        supply = make_supply(X, data, parts, resp, plan, settings, random_state)
-    training = Training.of(settings, recipe, data, parts, continues=before is not None, report=report)
-    state, slots = training.solve(mixture, supply, random_state), plan.slots
-    if settings.prunes and supply.validation is not None and not state.history.interrupted:
-        state, slots = without_needless(state, slots, plan, supply, training, random_state)
-    fitted = _keep(state, slots, plan, data, parts)
-    return replace(fitted, labels=fitted.predict(table.X)) if recipe.seeks_clusters else fitted
+            mixture, resp = FlowMixture.stack([_go_on(fit, settings, random_state) for fit in before]), None
+        note("the neighbours of each row")
+        supply = make_supply(X, data, splits, resp, plan, settings, random_state)
+    report.show(partial(_as_it_is, mixture, plan=plan, data=data, splits=splits))
+    training = Training.of(settings, recipe, data, splits[0], continues=before is not None, report=report)
+    fits, states = [], training.solve(mixture, supply, random_state)
+    report.show(None)
+    for index, (state, split) in enumerate(zip(states, splits, strict=True)):
+        slots = plan.slots
+        if settings.prunes and supply.validation is not None and not state.history.interrupted:
+            own = supply.of_member(index, settings.n_init)
+            state, slots = without_needless(state, slots, plan, own, training, random_state)
+        fitted = _keep(state, slots, plan, data, split)
+        note("the component of each row")
+        fits.append(replace(fitted, labels=fitted.predict(table.X)) if recipe.seeks_clusters else fitted)
+    return fits
 
 
 def check_settings(settings):
@@ -71,12 +100,16 @@ def check_settings(settings):
     SOLVERS[settings.solver].check(posterior=settings.posterior, consistency_weight=settings.consistency_weight)
 
 
-def _start(X, data, plan, settings, random_state):
-    """A stack of restarts, and their first responsibilities (N, R, K)."""
+def _start(X, data, splits, plan, settings, recipe, random_state):
+    """A stack of the restarts of every split, and their first responsibilities (N, R, K)."""
     started, resps, trust = [], [], plan.scaler.trust(data.X)
-    for seed in random_state.randint(np.iinfo(np.int32).max, size=settings.n_init):
+    seeds = random_state.randint(np.iinfo(np.int32).max, size=len(splits) * settings.n_init)
+    for seed, (training, _) in zip(seeds, (split for split in splits for _ in range(settings.n_init)), strict=True):
         resp = first_responsibilities(plan.initializer, X, data, plan.component_class, np.random.RandomState(seed))
-        started.append(new_mixture(settings, X, data.weight, trust, resp, seed))
+        told = training if recipe.holds_out_of_start else slice(None)
+        started.append(new_mixture(settings, X[told], data.weight[told], trust[told], resp[told], seed))
+        if plan.noise is not None:
+            blur(started[-1], plan.noise)
         resps.append(resp)
     return FlowMixture.stack(started), np.stack(resps, axis=1)
 
@@ -91,12 +124,23 @@ def _go_on(before, settings, random_state):
     return mixture.to(getattr(torch, settings.dtype))
 
 
+def _as_it_is(mixture, iteration, *, plan, data, splits):
+    """The fits that there would be if training ended with an iteration: of each member its best restart."""
+    scores = np.reshape(iteration.score, (len(splits), mixture.n_restarts // len(splits), -1)).sum(2)
+    fits, whole = [], plain_copy(mixture).eval()
+    for member, (of_restarts, split) in enumerate(zip(scores, splits, strict=True)):
+        restart = member * len(of_restarts) + int(of_restarts.argmax())
+        state = State(whole.restart(restart), float(of_restarts.max()), [], False, History())
+        fits.append(_keep(state, plan.slots, plan, data, split))
+    return fits
+
+
 def _keep(state, slots, plan, data, parts):
     scored = parts[1] if len(parts[1]) else parts[0]
     _, log_det = plan.scaler.transform_and_log_det(data.X[scored])
     to_units_of_x = float(np.average(log_det, weights=data.weight[scored]))
     return FittedMixture(
-        mixture=state.mixture.double(),
+        mixture=in_double(state.mixture),
         plan=replace(plan, initializer=None),
         classes=data.classes,
         slots=slots,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .architecture import architecture_of, check_continuation, check_number_of_flows
+from .architecture import architecture_of, check_continuation, check_number_of_flows, number_of_shared_layers
+from .class_noise import units_of_classes
 from .scaling import FeatureScaler
 from .start import INITIALIZERS
 
@@ -29,6 +30,8 @@ class Plan:
         What gives first responsibilities; None where they are given.
     architecture : dict
         As from `architecture.architecture_of`.
+    noise : ndarray of shape (D,), or None
+        Variance of the noise that rows have in training, scaled; None but for what `reg_covar` says.
     n_components_scores : dict, list or None
         How well each number of components does, where it was to be found.
     """
@@ -39,6 +42,7 @@ class Plan:
     slots: np.ndarray
     initializer: Callable | None
     architecture: dict
+    noise: np.ndarray | None = None
     n_components_scores: dict | list | None = None
 
 
@@ -65,25 +69,31 @@ def make_plan(data, settings, recipe, before, random_state):
     """
     n_components, scores, initializer = settings.n_components, None, _initializer(data, settings, recipe)
     if before is not None:
-        scaler = before.plan.scaler
+        scaler, noise = before.plan.scaler, before.plan.noise
         if n_components == "auto":
             n_components, scores = before.plan.n_components, before.plan.n_components_scores
     else:
-        scaler = FeatureScaler.of(data.X, data.weight)
+        scaler, noise = FeatureScaler.of(data.X, data.weight), None
+        if recipe.tells_classes:
+            scaler, noise = units_of_classes(scaler, data, random_state)
         if n_components == "auto":
             n_components, scores, resp = recipe.count(scaler.transform(data.X), data, random_state)
             if resp is not None and settings.init_params == "auto":
                 initializer = lambda *_: resp  # noqa: E731
     component_class = recipe.component_classes(n_components, len(data.classes))
     check_number_of_flows(settings, len(component_class))
-    architecture = architecture_of(settings, len(component_class), data.X.shape[1])
+    size = len(component_class), data.X.shape[1]
+    n_shared_layers = number_of_shared_layers(settings, data.weight.sum(), *size)
+    if before is not None and settings.n_shared_layers == "auto":
+        n_shared_layers = before.plan.architecture["n_shared_layers"]
+    architecture = architecture_of(settings, *size, n_shared_layers)
     slots = np.arange(len(component_class))
     if before is not None:
         check_continuation(architecture, before.plan.architecture)
         scaler.check_same_units(FeatureScaler.of(data.X, data.weight))
         _check_same_classes(before.classes, data.classes)
         slots = before.slots
-    return Plan(scaler, n_components, component_class, slots, initializer, architecture, scores)
+    return Plan(scaler, n_components, component_class, slots, initializer, architecture, noise, scores)
 
 
 def _check_same_classes(before, now):

@@ -76,7 +76,7 @@ def _without_needless(state, slots, plan, supply, training, random_state):
     mixture.posterior = make_posterior(settings, len(kept), n_features, seed)
     learned, held_out = (e_step(mixture, part.of_components(kept))[1] for part in (rows, supply.validation))
     supply = replace(supply, batches=replace(supply.batches, rows=learned), validation=held_out)
-    return training.solve(mixture.to(rows.x), supply, random_state), slots[kept]
+    return training.solve(mixture.to(rows.x), supply, random_state)[0], slots[kept]
 
 
 def prune(

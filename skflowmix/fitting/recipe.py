@@ -35,6 +35,11 @@ class Recipe:
         Which of the states that a fit went through is kept, as `choice.best_score`.
     seeks_clusters : bool
         Whether the state at the end of the warm-up is one of them, and the start's clusters are its labels.
+    holds_out_of_start : bool
+        Whether the Gaussians that components start from know nothing of the rows that are held out.
+    tells_classes : bool
+        Whether the classes are what is asked for, so that rows have the class that is guessed for them, and noise under
+        which classes are told apart best.
     grows : bool
         Whether more classes than components make more components.
     """
@@ -45,6 +50,8 @@ class Recipe:
     count: Callable
     choose: Callable
     seeks_clusters: bool = False
+    holds_out_of_start: bool = False
+    tells_classes: bool = False
     grows: bool = False
 
 
@@ -89,6 +96,7 @@ DENSITY = Recipe(
     automatic=lambda n_classes: automatic if n_classes else soft,
     count=_count_clusters,
     choose=best_score,
+    holds_out_of_start=True,
     grows=True,
 )
 CLASSIFICATION = Recipe(
@@ -97,4 +105,5 @@ CLASSIFICATION = Recipe(
     automatic=lambda n_classes: soft,
     count=_count_in_each_class,
     choose=best_score,
+    tells_classes=True,
 )

@@ -113,32 +113,37 @@ def merge_repeated_rows(X, codes, weight, resp=None):
 
 
 def split_rows(data, settings, random_state):
-    """Indices of the rows to learn from and of those to hold out."""
+    """For each member of an average, indices of the rows to learn from and of those to hold out."""
     if not settings.early_stopping:
-        return np.arange(len(data.X)), np.array([], dtype=int)
-    return validation_split(data.codes, settings.validation_fraction, random_state)
+        return [(np.arange(len(data.X)), np.array([], dtype=int))] * settings.n_estimators
+    return validation_splits(data.codes, settings.validation_fraction, settings.n_estimators, random_state)
 
 
-def validation_split(codes, fraction, random_state):
+def validation_splits(codes, fraction, n_splits, random_state):
     """Split rows at random, the same share of every class and of the unlabelled rows, rounded down.
 
     Parameters
     ----------
     codes : int ndarray of shape (N,)
     fraction : float
+    n_splits : int
+        Each has other validation rows, until all rows have been some.
     random_state : RandomState
 
     Returns
     -------
-    training, validation : int ndarrays
-        Indices of rows, sorted. Few rows may leave the second one empty.
+    list of (int ndarray, int ndarray)
+        Indices of the rows to learn from and of those to hold out, sorted, as many in each split. Few rows may leave
+        the second one empty.
     """
-    chosen = [
-        random_state.permutation(np.flatnonzero(codes == code))[: int(fraction * np.sum(codes == code))]
-        for code in range(UNLABELLED, codes.max(initial=UNLABELLED) + 1)
-    ]
-    validation = np.sort(np.concatenate(chosen))
-    return np.setdiff1d(np.arange(len(codes)), validation), validation
+    chosen: list[list] = [[] for _ in range(n_splits)]
+    for code in range(UNLABELLED, codes.max(initial=UNLABELLED) + 1):
+        order = random_state.permutation(np.flatnonzero(codes == code))
+        size = int(fraction * len(order))
+        for i, of_split in enumerate(chosen):
+            of_split.append(order.take(np.arange(i * size, (i + 1) * size), mode="wrap"))
+    validations = [np.sort(np.concatenate(of_split)) for of_split in chosen]
+    return [(np.setdiff1d(np.arange(len(codes)), validation), validation) for validation in validations]
 
 
 def nearest_neighbors(X, codes, random_state):

@@ -20,7 +20,7 @@ class Settings:
     flow: str | Callable | Sequence
     n_layers: int
     hidden_layer_sizes: Sequence[int]
-    n_shared_layers: int
+    n_shared_layers: int | str
     base: str
     posterior: str
     solver: str
@@ -48,7 +48,8 @@ class Settings:
     random_state: Any
     verbose: bool | int
     labels: str = "all"
-    n_estimators: int = 1
+    n_estimators: int | str = 1
+    contamination: float | None = None
 
     @classmethod
     def of(cls, parameters: dict[str, Any]) -> Settings:

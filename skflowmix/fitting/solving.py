@@ -47,13 +47,19 @@ class Training:
     report: Report
 
     @classmethod
-    def of(cls, settings, recipe, data, parts, *, continues, report):
-        """The training of some rows, of which the first part is learned from."""
-        objective = _objective(settings, recipe, len(data.classes), data.weight[parts[0]].sum())
+    def of(cls, settings, recipe, data, split, *, continues, report):
+        """The training of some rows, of which the split's first part, or others as many, are learned from."""
+        objective = _objective(settings, recipe, len(data.classes), data.weight[split[0]].sum())
         return cls(settings, recipe, _options(settings, continues), objective, report)
 
     def solve(self, mixture, supply, random_state):
-        """Train a stack of restarts, and choose one of the states that they went through."""
+        """Train a stack of restarts, and choose one of the states that each member's restarts went through.
+
+        Returns
+        -------
+        list of State
+            As many as the supply has members.
+        """
         mixture = mixture.to(supply.device)
         early: list[FlowMixture] = []
         with compiled(mixture.flow) if self.settings.compile else nullcontext():
@@ -66,6 +72,8 @@ class Training:
                 after_warm_up=self._keeper(early),
                 report=self.report,
             )
+        if supply.n_members > 1:
+            return _of_members(mixture, scores, converged, history, supply.n_members)
         rows, n_restarts, choose = supply.batches.rows, mixture.n_restarts, self.recipe.choose
         if history.interrupted:
             early, choose = [], best_score
@@ -77,11 +85,22 @@ class Training:
         except KeyboardInterrupt:
             best, history.interrupted = best_score(states, np.array(scores), n_restarts, rows, random_state), True
         bounds = [bound[best % n_restarts] for bound in history.bounds]
-        return State(states.restart(best), scores[best], bounds, converged, history)
+        return [State(states.restart(best), scores[best], bounds, converged, history)]
 
     def _keeper(self, states):
         """What adds a copy of the mixture to a list, where clusters are sought."""
         return (lambda mixture: states.append(plain_copy(mixture))) if self.recipe.seeks_clusters else None
+
+
+def _of_members(mixture, scores, converged, history, n_members):
+    """The state with the best score of each member's restarts."""
+    states, size = [], mixture.n_restarts // n_members
+    for first in range(0, mixture.n_restarts, size):
+        best = first + int(np.argmax(scores[first : first + size]))
+        bounds = [bound[best] for bound in history.bounds]
+        own = history.of_restarts(first, first + size)
+        states.append(State(mixture.restart(best), scores[best], bounds, converged, own))
+    return states
 
 
 def _objective(settings, recipe, n_classes, n_rows):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,14 +27,27 @@ class Supply:
         What is held out.
     device : torch.device
         Where the mixture is.
+    n_members : int
+        How many fits learn side by side, each from rows of its own where there are several.
     """
 
     batches: RowBatches
     validation: Rows | None
     device: torch.device
+    n_members: int = 1
+
+    def of_member(self, index, n_restarts):
+        """What one of the fits learns from, of so many restarts each."""
+        if self.n_members == 1:
+            return self
+        batches, restarts = self.batches, (index * n_restarts, (index + 1) * n_restarts)
+        neighbors = None if batches.neighbors is None else batches.neighbors[:, restarts[0]]
+        own = replace(batches, rows=batches.rows.of_restarts(*restarts), neighbors=neighbors)
+        validation = None if self.validation is None else self.validation.of_restarts(*restarts)
+        return Supply(own, validation, self.device)
 
 
-def make_supply(X, data, parts, resp, plan, settings, random_state):
+def make_supply(X, data, splits, resp, plan, settings, random_state):
     """Rows of a training set as training gets them.
 
     Parameters
@@ -42,8 +55,8 @@ def make_supply(X, data, parts, resp, plan, settings, random_state):
     X : ndarray of shape (N, D)
         Standardised.
     data : TrainingSet
-    parts : pair of int ndarray
-        Rows to learn from, and rows to hold out.
+    splits : list of (int ndarray, int ndarray)
+        For each fit rows to learn from, and rows to hold out.
     resp : ndarray of shape (N, R, K), or None
         First responsibilities.
     plan : Plan
@@ -54,21 +67,53 @@ def make_supply(X, data, parts, resp, plan, settings, random_state):
     -------
     Supply
     """
-    training, validation = parts
     rows, device = _to_rows(X, data, resp, plan, settings), resolve_device(settings.device)
     # Pruning begins new flows with all rows at once.
-    home = device if settings.prunes else device_of_rows(rows.nbytes, device)
+    home = device if settings.prunes else device_of_rows(len(splits) * rows.nbytes, device)
     rows = rows.each(lambda column: column.to(home))
-    neighbors, neighbor_scale = nearest_neighbors(X[training], data.codes[training], random_state)
+    found = [nearest_neighbors(X[training], data.codes[training], random_state) for training, _ in splits]
+    neighbors, scales = zip(*found, strict=True)
     batches = RowBatches(
-        rows[training],
-        _batch_size(settings, len(training)),
-        noise=float(np.sqrt(settings.reg_covar)),
-        neighbors=torch.as_tensor(neighbors, device=home),
-        neighbor_noise=_NEIGHBOR_NOISE * neighbor_scale,
+        _side_by_side(rows, [training for training, _ in splits], settings.n_init),
+        _batch_size(settings, len(splits[0][0])),
+        noise=_noise(settings, plan, rows.x),
+        neighbors=_stack([torch.as_tensor(of_split, device=home) for of_split in neighbors], settings.n_init),
+        neighbor_noise=_NEIGHBOR_NOISE * scales[0],
         generator=seeded_generator(random_state.randint(np.iinfo(np.int32).max), home),
     )
-    return Supply(batches, rows[validation] if len(validation) else None, device)
+    held_out = [validation for _, validation in splits]
+    validation = _side_by_side(rows, held_out, settings.n_init) if len(held_out[0]) else None
+    return Supply(batches, validation, device, n_members=len(splits))
+
+
+def _noise(settings, plan, like):
+    """Standard deviation of the noise: one number, or one for each feature."""
+    if plan.noise is None:
+        return float(np.sqrt(settings.reg_covar))
+    return torch.as_tensor(np.sqrt(settings.reg_covar + plan.noise)).to(like)
+
+
+def _side_by_side(rows, indices, n_init):
+    """Some of the rows for each fit, as they are where there is one, or else on an axis of their own."""
+    if len(indices) == 1:
+        return rows[indices[0]]
+    some = [rows[index] for index in indices]
+    return Rows(
+        _stack([part.x for part in some], n_init),
+        _stack([part.weight for part in some], n_init),
+        None if rows.allowed is None else _stack([part.allowed for part in some], n_init),
+        None if rows.resp is None else _own_restarts([part.resp for part in some], n_init),
+    )
+
+
+def _stack(columns, n_init):
+    """The column of the only fit, or those of several on a second axis, each as often as the fit has restarts."""
+    return columns[0] if len(columns) == 1 else torch.stack(columns, 1).repeat_interleave(n_init, 1)
+
+
+def _own_restarts(resps, n_init):
+    """Of each fit the responsibilities of its restarts, which are so many of all."""
+    return torch.cat([resp[:, i * n_init : (i + 1) * n_init] for i, resp in enumerate(resps)], 1)
 
 
 def _to_rows(X, data, resp, plan, settings):

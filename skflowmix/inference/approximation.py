@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from ..bridge import evaluate_in_chunks, seeded_generator
-from ..modules import Chain, FlowMixture, component_axis
+from ..modules import Chain, FlowMixture
+from ..modules.description import describe, rebuild
 from ..modules.workload import rows_at_once
 from .coordinates import Coordinates
 from .target import Target
@@ -178,14 +179,12 @@ class Approximation:
     def __getstate__(self):
         """State without tensors of a module, as a `fitting.FittedMixture` has it."""
         coordinates = {name: tensor.cpu().numpy() for name, tensor in vars(self.coordinates).items()}
-        mixture = component_axis.split_off_arrays(self.mixture)
-        chain = None if self.chain is None else component_axis.split_off_arrays(self.chain)
+        mixture, chain = describe(self.mixture), None if self.chain is None else describe(self.chain)
         return {**vars(self), "mixture": mixture, "coordinates": coordinates, "chain": chain}
 
     def __setstate__(self, state):
         coordinates = Coordinates(**{name: torch.from_numpy(array) for name, array in state["coordinates"].items()})
-        mixture = component_axis.put_arrays(*state["mixture"])
-        chain = None if state["chain"] is None else component_axis.put_arrays(*state["chain"])
+        mixture, chain = rebuild(state["mixture"]), None if state["chain"] is None else rebuild(state["chain"])
         vars(self).update(state, mixture=mixture, coordinates=coordinates, chain=chain)
 
 

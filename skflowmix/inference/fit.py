@@ -73,7 +73,7 @@ def fit_posterior(settings, log_density, n_features, *, report=QUIET):
         model, objective = ExtendedMixture(mixture, chain), ExtendedDivergence(*loss)
     converged, history = _train(settings, mixture, model, objective, generator, report)
     approximation = Approximation(mixture.double(), coordinates, target, chain if chain is None else chain.double())
-    verdict = judge(approximation, _seed(random_state))
+    verdict = None if history.interrupted else _judge_unless_interrupted(approximation, _seed(random_state), history)
     return FittedPosterior(approximation, start.n_modes, converged, history, verdict)
 
 
@@ -146,6 +146,14 @@ def _train(settings, mixture, model, objective, generator, report):
         report=report,
     )
     return converged, history
+
+
+def _judge_unless_interrupted(approximation, seed, history):
+    try:
+        return judge(approximation, seed)
+    except KeyboardInterrupt:
+        history.interrupted = True
+        return None
 
 
 def judge(approximation, seed):

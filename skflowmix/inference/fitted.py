@@ -45,11 +45,12 @@ class FittedPosterior:
         How many hills the start has found.
     converged : bool
     history : History
-    verdict : Verdict
+    verdict : Verdict or None
+        None where Ctrl-C came before there was one.
     """
 
     approximation: Approximation
     n_modes: int
     converged: bool
     history: History
-    verdict: Verdict
+    verdict: Verdict | None

@@ -37,8 +37,11 @@ class Target:
         return Target(log_density, vectorized=self.vectorized, dtype=self.dtype)
 
     def __getstate__(self):
-        """State without the function, which need not be fit for a pickle."""
-        return {**vars(self), "log_density": None}
+        """State of plain data, without the function, which need not be fit for a pickle."""
+        return {**vars(self), "log_density": None, "dtype": str(self.dtype).removeprefix("torch.")}
+
+    def __setstate__(self, state):
+        vars(self).update(state, dtype=getattr(torch, state["dtype"]))
 
     def probe(self, theta):
         """See whether it takes tensors or arrays, and whether it can be fitted to.

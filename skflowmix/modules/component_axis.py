@@ -23,38 +23,6 @@ def put(owner, name, tensor):
     setattr(owner, name, tensor)
 
 
-def split_off_arrays(module):
-    """A copy of a module without its tensors, and these as arrays, so that both pass from one process to another.
-
-    Returns
-    -------
-    skeleton : nn.Module
-    arrays : list of (str, str, ndarray, bool)
-        Owner, name, values, and whether they are a parameter that is learned; of a buffer None.
-    """
-    skeleton, arrays = copy.deepcopy(module).cpu(), []
-    for path, owner in skeleton.named_modules():
-        for tensors in (owner._parameters, owner._buffers):
-            for name, tensor in tensors.items():
-                if tensor is not None:
-                    learned = tensor.requires_grad if tensors is owner._parameters else None
-                    arrays.append((path, name, tensor.detach().numpy(), learned))
-                    tensors[name] = None
-    return skeleton, arrays
-
-
-def put_arrays(skeleton, arrays):
-    """The module that `split_off_arrays` was given, on the CPU, out of what it returned."""
-    module = copy.deepcopy(skeleton)
-    for path, name, array, learned in arrays:
-        tensor, owner = torch.from_numpy(array.copy()), module.get_submodule(path)
-        if learned is None:
-            owner._buffers[name] = tensor
-        else:
-            owner._parameters[name] = nn.Parameter(tensor, requires_grad=learned)
-    return module
-
-
 def stack(modules):
     """One module out of several of the same architecture, whose component axes follow each other."""
     stacked = copy.deepcopy(modules[0])

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
+from ..notes import note
 from .gaussian import REG_COVAR, fit_gaussians
 from .judge import weigh
 from .normals import as_normals
@@ -77,8 +78,10 @@ def reduce_features(X, random_state):
 def _best_partition(recorded, n_clusters, weight, random_state, borders):
     if len(recorded) <= n_clusters + 1:
         return np.minimum(np.arange(len(recorded)), n_clusters - 1)
+    note("gaps between the rows")
     found = candidates(recorded, n_clusters, weight, spanning_tree(recorded.spread), random_state)
     evidence = weigh(recorded, found, weight, random_state, borders=borders)
+    note("normal clusters")
     normal = as_normals(recorded, found, evidence, random_state) if borders else None
     return found[evidence.best] if normal is None else normal
 
@@ -107,15 +110,19 @@ def candidates(recorded, n_clusters, weight, edges, random_state, *, least_gap=_
     list of int ndarray of shape (N,)
     """
     X = recorded.values
+    note(f"partitions into {n_clusters}: k-means")
     models = [fit_kmeans(X, n_clusters, weight, random_state, n_init=1) for _ in range(3)]
     balls = [model.labels_ for model in sorted(models, key=lambda model: model.inertia_)]
     ellipsoids = partial(_ellipsoids, recorded, weight)
+    note(f"partitions into {n_clusters}: ellipsoids of one shape")
     tied = ellipsoids(balls, tied=True)
     average_round = whitening(recorded, weight, [_most_likely(X, tied) if tied else balls[0]])
     graphs = recorded.spread, recorded.spread @ average_round
+    note(f"partitions into {n_clusters}: cuts of the graph of neighbours")
     cuts = [_attempt(cut, coordinates, n_clusters, random_state) for coordinates in graphs]
     cuts = [found for found in cuts if found is not None and len(np.unique(found[0])) == n_clusters]
     pieces = [labels for labels, _ in cuts]
+    note(f"partitions into {n_clusters}: ellipsoids")
     tied += ellipsoids(pieces, tied=True)
     shrunk = ellipsoids([*balls, *pieces], n_pseudo_rows=X.shape[1] + 1)
     views = [

@@ -26,12 +26,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 from sklearn.neighbors import NearestNeighbors
 
 from .gaussian import fit_gaussians
+from .graph import sparse_graph
 from .seeds import kmeans
 
 REG_COVAR = 1e-3
@@ -153,7 +153,7 @@ def nearest_rows(X, n_neighbors):
 def _mutual(nearest):
     """The symmetric graph (N, N) of rows that name each other among those that are nearest, (N, k)."""
     n, k = nearest.shape
-    graph = csr_array((np.ones(n * k), nearest.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
+    graph = sparse_graph(np.repeat(np.arange(n), k), nearest.ravel(), np.ones(n * k), n)
     return graph.multiply(graph.T)
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from ..notes import note
 from .background import background
 from .evidence import Description, describe_clusters, mutual_neighbors, pieces, row_costs
 from .whitening import whitening
@@ -64,6 +65,7 @@ def weigh(recorded, partitions, weight, random_state, *, borders=True):
     X, seed = recorded.values, random_state.randint(np.iinfo(np.int32).max)
     partitions = [np.unique(labels, return_inverse=True)[1] for labels in partitions]
     of_clusters = np.ones(len(X))
+    note("background and neighbours")
     if borders:
         most_clusters = max(labels.max() for labels in partitions) + 1
         of_clusters -= background(recorded, weight, most_clusters, np.random.RandomState(seed))
@@ -79,6 +81,7 @@ def weigh(recorded, partitions, weight, random_state, *, borders=True):
     known: dict = {}
     for i in counted:
         labels = partitions[i]
+        note(f"evidence for partition {i + 1} of {len(partitions)}")
         descriptions[i] = describe_clusters(X, labels, weight, recorded.variance, seed, known=known)
         costs[i] = weight * row_costs(descriptions[i], labels, weight, X.shape[1], edges, piece=piece)
     return Evidence(np.where(np.isnan(costs), np.inf, costs), descriptions, weight, n_clusters_of)

@@ -21,6 +21,7 @@ predictors, Machine Learning 24): a single one has valleys wherever two of its p
 import numpy as np
 from scipy.special import logsumexp
 
+from ..notes import note
 from .automatic import candidates, reduce_features
 from .evidence import describe
 from .narrows import narrows, neighbor_graph
@@ -72,6 +73,7 @@ def _search(X, weight, random_state, min_tried):
     for n_clusters in range(2, largest + 1):
         if n_clusters > max(min_tried, 2 * (best.max() + 1)):
             break
+        note(f"{n_clusters} clusters: how well borders set them apart")
         score, labels = views.best(n_clusters)
         if score > max(scores.values()):
             best = labels
@@ -115,7 +117,8 @@ def _sparsity(recorded, weight, edges, random_state):
     """How low the density is along each edge, at its ends or its middle, whichever is lower: ndarray of shape (E,)."""
     between, size = recorded.spread[edges].mean(1), max(int(_DRAWN * len(weight)), 2)
     at_rows, at_edges = [], []
-    for _ in range(_N_DENSITIES):
+    for number in range(_N_DENSITIES):
+        note(f"density {number + 1} of {_N_DENSITIES}, for the valleys between clusters")
         drawn = random_state.choice(len(weight), size, replace=False)
         own, seed = weight[drawn] / weight[drawn].mean(), random_state.randint(np.iinfo(np.int32).max)
         density, _ = describe(recorded.values[drawn], own, recorded.variance, seed, max_parts=_MAX_PARTS)

@@ -1,16 +1,16 @@
 """Whether the border of two clusters is a narrow place, or cuts through one of them."""
 
 import numpy as np
-from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
+from .graph import sparse_graph
 from .seeds import one_hot
 
 
 def neighbor_graph(edges, n_rows):
     """Which rows are neighbours, in either direction: sparse array of shape (N, N), positive where they are."""
     first, second = np.concatenate([edges, edges[:, ::-1]]).T
-    return csr_array((np.ones(len(first)), (first, second)), shape=(n_rows, n_rows))
+    return sparse_graph(first, second, np.ones(len(first)), n_rows)
 
 
 def narrows(labels, graph, weight):

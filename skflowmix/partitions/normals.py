@@ -48,8 +48,7 @@ def as_normals(recorded, partitions, evidence, random_state):
     different = np.unique([partitions[i][rows] for i in evidence.descriptions], axis=0)
     starts = [one_hot(labels, n_clusters) for labels in different]
     starts += [random_state.dirichlet(np.ones(n_clusters), len(X)) for _ in range(_N_RANDOM_STARTS)]
-    fit = max((fit_gaussians(X, weight, start, **how) for start in starts), key=lambda fit: fit.mean_log_prob)
-    criterion = _criterion(fit.mean_log_prob, _n_parameters(n_clusters, X.shape[1]), len(X))
+    criterion, fit, diagonal = _best_normals(X, weight, starts, how)
     for described in evidence.descriptions.values():
         mean_log_prob = np.average(described.log_prob[rows], weights=weight)
         is_richer = described.n_parts > described.log_joint.shape[1]
@@ -61,14 +60,25 @@ def as_normals(recorded, partitions, evidence, random_state):
         return None
     if len(rows) < len(recorded):
         start = softmax(fit.log_joint(recorded.values), axis=1)
-        fit = fit_gaussians(recorded.values, evidence.weight, start, **how)
+        fit = fit_gaussians(recorded.values, evidence.weight, start, diagonal=diagonal, **how)
     labels = fit.log_joint(recorded.values).argmax(1)
     n_found = max(evidence.n_clusters_of(partitions[i]) for i in evidence.descriptions)
     return labels if evidence.n_clusters_of(labels) >= n_found else None
 
 
-def _n_parameters(n_parts, n_features):
-    return n_parts * (1 + n_features + n_features * (n_features + 1) // 2) - 1
+def _best_normals(X, weight, starts, how):
+    """The lowest criterion, the mixture that has it, and whether its covariances are diagonal."""
+    found = []
+    for diagonal in (False, True) if X.shape[1] > 1 else (True,):
+        fits = [fit_gaussians(X, weight, start, diagonal=diagonal, **how) for start in starts]
+        fit = max(fits, key=lambda fit: fit.mean_log_prob)
+        n_parameters = _n_parameters(starts[0].shape[1], X.shape[1], diagonal)
+        found.append((_criterion(fit.mean_log_prob, n_parameters, len(X)), fit, diagonal))
+    return min(found, key=lambda one: one[0])
+
+
+def _n_parameters(n_parts, n_features, diagonal):
+    return n_parts * (1 + n_features + (n_features if diagonal else n_features * (n_features + 1) // 2)) - 1
 
 
 def _criterion(mean_log_prob, n_parameters, n):

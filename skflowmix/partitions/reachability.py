@@ -2,10 +2,11 @@
 
 import numpy as np
 from scipy.cluster.hierarchy import cophenet, linkage
-from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import pdist
 from sklearn.neighbors import NearestNeighbors
+
+from .graph import sparse_graph
 
 _CORE_NEIGHBOR = 4
 
@@ -57,7 +58,7 @@ def spanning_tree(X):
     first_pair = np.cumsum([0, *range(len(X) - 1, 0, -1)])
     first = np.searchsorted(first_pair, shortest, side="right") - 1
     second = shortest - first_pair[first] + first + 1
-    tree = minimum_spanning_tree(csr_array((reach[shortest], (first, second)), shape=(len(X), len(X)))).tocoo()
+    tree = minimum_spanning_tree(sparse_graph(first, second, reach[shortest], len(X))).tocoo()
     order = np.argsort(tree.data, kind="stable")
     return list(zip(tree.row[order].tolist(), tree.col[order].tolist(), strict=True))
 

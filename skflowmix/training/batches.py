@@ -51,16 +51,19 @@ class _Tensors:
 class Rows(_Tensors):
     """Rows to learn from, on the device of the mixture or, where it has no room for them, on the CPU.
 
+    They are the same for all R restarts, or else `x`, `weight`, `allowed` and `view` have each restart's own, as many
+    for each, on a second axis of length R.
+
     Attributes
     ----------
-    x : Tensor of shape (N, D)
-    weight : Tensor of shape (N,)
+    x : Tensor of shape (N, D) or (N, R, D)
+    weight : Tensor of shape (N,) or (N, R)
         Positive, with mean one.
-    allowed : bool Tensor of shape (N, K), or None
+    allowed : bool Tensor of shape (N, K) or (N, R, K), or None
         Components that each row's label allows.
     resp : Tensor of shape (N, R, K), or None
         Responsibilities of the components for the rows, where a loss takes them as given.
-    view : Tensor of shape (N, D), or None
+    view : Tensor of shape (N, D) or (N, R, D), or None
         The rows with other noise, where a loss compares the two.
     relevant : bool Tensor of shape (N, R, K), or None
         Components that a loss should take into account, all of them by default.
@@ -73,10 +76,44 @@ class Rows(_Tensors):
     view: torch.Tensor | None = None
     relevant: torch.Tensor | None = None
 
+    @property
+    def restart_x(self):
+        """`x` as mixtures take it, (N, D) or (R, N, D)."""
+        return _restarts_first(self.x, 2)
+
+    @property
+    def restart_view(self):
+        """`view` as mixtures take it, (N, D) or (R, N, D)."""
+        return _restarts_first(self.view, 2)
+
+    @property
+    def restart_weight(self):
+        """`weight` as losses take it, (N,) or (R, N)."""
+        return _restarts_first(self.weight, 1)
+
+    @property
+    def restart_allowed(self):
+        """`allowed` as losses take it, (N, K) or (R, N, K)."""
+        return _restarts_first(self.allowed, 2)
+
+    def of_restarts(self, first, last):
+        """The rows of some restarts, which have the same ones."""
+        own = self.x.ndim == 3
+        resp = None if self.resp is None else self.resp[:, first:last]
+        if not own:
+            return replace(self, resp=resp)
+        allowed = None if self.allowed is None else self.allowed[:, first]
+        return replace(self, x=self.x[:, first], weight=self.weight[:, first], allowed=allowed, resp=resp)
+
     def of_components(self, components):
         """The same rows for a mixture of some of the components, as they are without a start."""
-        allowed = None if self.allowed is None else self.allowed[:, components]
+        allowed = None if self.allowed is None else self.allowed[..., components]
         return Rows(self.x, self.weight, allowed)
+
+
+def _restarts_first(column, n_axes):
+    """A column that has so many axes where restarts share it, with the axis of restarts first where they do not."""
+    return column if column is None or column.ndim == n_axes else column.transpose(0, 1)
 
 
 @dataclass(frozen=True)
@@ -106,11 +143,11 @@ class RowBatches:
     rows : Rows
     most : int
         Rows of a batch, or all where there are fewer; what is left over in a pass waits for the next one.
-    noise : float
+    noise : float, or Tensor of shape (D,)
         Standard deviation of the normal noise that is added to the rows of every step. Scales of the fitted
         density cannot fall much below it.
-    neighbors : int Tensor of shape (N, M), or None
-        Indices of each row's neighbours among the rows.
+    neighbors : int Tensor of shape (N, M) or (N, R, M), or None
+        Indices of each row's neighbours among the rows of its restart.
     neighbor_noise : float
         Standard deviation of another noise: the part of the way to one of its neighbours, drawn anew, that a row
         is moved in every step.
@@ -120,7 +157,7 @@ class RowBatches:
 
     rows: Rows
     most: int = 256
-    noise: float = 0.0
+    noise: float | torch.Tensor = 0.0
     neighbors: torch.Tensor | None = None
     neighbor_noise: float = 0.0
     generator: torch.Generator | None = None
@@ -165,10 +202,18 @@ class RowBatches:
         """Blur rows, so that no structure is learned that is finer than the distances between them."""
         noisy = x + self.noise * self._draw(x.shape)
         if self.neighbors is not None:
-            column = torch.randint(self.neighbors.shape[1], index.shape, generator=self.generator, device=x.device)
-            neighbor = self.rows.x.index_select(0, self.neighbors[index, column])
-            noisy = noisy + self.neighbor_noise * self._draw((len(x), 1)) * (neighbor - x)
+            way = self._a_neighbor(self.neighbors, index) - x
+            noisy = noisy + self.neighbor_noise * self._draw((*x.shape[:-1], 1)) * way
         return noisy
+
+    def _a_neighbor(self, neighbors, index):
+        """One of each row's neighbours, Tensor of shape (B, D) or (B, R, D)."""
+        shape, device = neighbors[index].shape, self.rows.x.device
+        column = torch.randint(shape[-1], shape[:-1], generator=self.generator, device=device)
+        if len(shape) == 2:
+            return self.rows.x.index_select(0, neighbors[index, column])
+        restart = torch.arange(shape[1], device=device)
+        return self.rows.x[neighbors[index[:, None], restart, column], restart]
 
     def _draw(self, shape):
         return torch.randn(shape, generator=self.generator, dtype=self.rows.x.dtype, device=self.rows.x.device)

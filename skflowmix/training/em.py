@@ -23,7 +23,7 @@ from .loop import QUIET, Run, evaluate, train
 from .objectives import AssignedObjective
 from .report import Phase
 
-_PASSES = 3
+PASSES = 3
 _SMALLEST_WEIGHT = 1e-10
 
 
@@ -142,7 +142,7 @@ def by_em(
 def _alternate(run, options, report):
     try:
         with report.phase("training", options.max_iter, history=run.history) as told:
-            while run.m_steps.iteration < options.max_iter and run.m_steps.active.any():
+            while run.m_steps.iteration < options.max_iter and run.m_steps.active.any() and not run.history.stopped:
                 run.iterate(told)
     except KeyboardInterrupt:
         run.history.interrupted = True
@@ -206,7 +206,7 @@ class _Alternation:
             self._set_weights(active)
         self._m_step()
         score = self._e_step()
-        self._tell(told, score)
+        self.history.stopped = self._tell(told, score)
         better = active & (score > self.best_score)
         self.best_score = torch.where(better, score, self.best_score)
         self.best_logits[better] = self.mixture.logits[better]
@@ -242,7 +242,7 @@ class _Alternation:
         self.floor = evaluate(self.parts, self.assigned, self.m_objective)
         self.m_steps.follow(batches, deciding)
         self.parts.train()
-        for _ in range(min(_PASSES, self.options.max_iter - self.m_steps.iteration)):
+        for _ in range(min(PASSES, self.options.max_iter - self.m_steps.iteration)):
             self.m_steps.iterate()
             self.m_steps.tell(self.m_told)
         self.m_steps.finish()
@@ -260,7 +260,7 @@ class _Alternation:
 
     def _tell(self, told, score):
         self.history.n_rollbacks = self.m_steps.history.n_rollbacks
-        told.tell(
+        return told.tell(
             self.m_steps.iteration,
             training_score=self.bound.tolist(),
             validation_score=None if self.validation is None else score.tolist(),

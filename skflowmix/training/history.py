@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .report import Listener
 
@@ -24,6 +24,8 @@ class History(Listener):
         How often a restart was returned to its best state because a step was not finite.
     interrupted : bool
         Whether it, or what came before, was ended by Ctrl-C.
+    stopped : bool
+        Whether a listener, a callback of the estimator's say, ended it.
     warm_up : History or None
         What happened before, while each component learned the rows that the start had given it.
     m_steps : History or None
@@ -39,6 +41,7 @@ class History(Listener):
     learning_rate: list = field(default_factory=list)
     n_rollbacks: int = 0
     interrupted: bool = False
+    stopped: bool = False
     warm_up: History | None = None
     m_steps: History | None = None
     members: list[History] = field(default_factory=list)
@@ -50,6 +53,18 @@ class History(Listener):
             members=members,
             n_rollbacks=sum(member.n_rollbacks for member in members),
             interrupted=any(member.interrupted for member in members),
+            stopped=any(member.stopped for member in members),
+        )
+
+    def of_restarts(self, first, last):
+        """The record of some of the restarts."""
+        return replace(
+            self,
+            training_score=[scores[first:last] for scores in self.training_score],
+            validation_score=[scores[first:last] for scores in self.validation_score],
+            learning_rate=[sizes[first:last] for sizes in self.learning_rate],
+            start_score=self.start_score[first:last],
+            warm_up=None if self.warm_up is None else self.warm_up.of_restarts(first, last),
         )
 
     def follow(self, warm_up):

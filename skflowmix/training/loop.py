@@ -108,9 +108,9 @@ def train(
         run = Run(model, source, options, objective, validation, n_cuts=n_cuts, history=history)
         model.train()
         try:
-            while run.iteration < options.max_iter and run.active.any():
+            while run.iteration < options.max_iter and run.active.any() and not history.stopped:
                 run.iterate()
-                run.tell(told)
+                history.stopped = run.tell(told)
         except KeyboardInterrupt:
             history.interrupted = True
         finally:
@@ -126,7 +126,7 @@ def evaluate(model, batch, objective=_LIKELIHOOD):
     model.eval()
     total = sum(objective(model, chunk).sum(1) for chunk in batch.chunks(model))
     model.train(was_training)
-    return -total / batch.weight.sum()
+    return -total / batch.weight.sum(0)
 
 
 class Run:
@@ -202,12 +202,13 @@ class Run:
         self.best_score = start.nan_to_num(-torch.inf, neginf=-torch.inf)
 
     def tell(self, phase):
-        """Report the last iteration."""
-        phase.tell(
+        """Report the last iteration; whether a listener wants it to be the last."""
+        return phase.tell(
             self.iteration,
             training_score=self.training_score.tolist(),
             validation_score=None if self.validation is None else self.score.tolist(),
             learning_rate=self.step_sizes,
+            patience=(self.options.n_iter_no_change - self.idle).tolist(),
         )
 
     def _take_steps(self):

@@ -26,7 +26,7 @@ def assigned_loss(log_joint, rows):
     Tensor of shape (R, N)
         Loss of each row, in nats.
     """
-    return -rows.weight * (rows.resp.transpose(0, 1) * log_joint).sum(-1)
+    return -rows.restart_weight * (rows.resp.transpose(0, 1) * log_joint).sum(-1)
 
 
 def mixture_loss(log_joint, rows, *, supervised_weight=1.0, unlabelled_weight=1.0):
@@ -48,7 +48,7 @@ def mixture_loss(log_joint, rows, *, supervised_weight=1.0, unlabelled_weight=1.
         Loss of each row, in nats.
     """
     log_prob = log_joint.logsumexp(-1)
-    weight, allowed = rows.weight, rows.allowed
+    weight, allowed = rows.restart_weight, rows.restart_allowed
     if allowed is None:
         return -weight * unlabelled_weight * log_prob
     log_prob_label = log_joint.masked_fill(~allowed, -torch.inf).logsumexp(-1)
@@ -79,7 +79,7 @@ def elbo_loss(log_joint, log_resp, rows, *, supervised_weight=1.0, unlabelled_we
     Tensor of shape (R, N)
         Loss of each row, in nats.
     """
-    weight, allowed = rows.weight, rows.allowed
+    weight, allowed = rows.restart_weight, rows.restart_allowed
     if allowed is None:
         return -weight * unlabelled_weight * (log_resp.exp() * (log_joint - log_resp)).sum(-1)
     log_resp = log_resp.masked_fill(~allowed, -torch.inf)
@@ -106,4 +106,4 @@ def consistency_loss(log_resp, log_resp_view, rows):
     -------
     Tensor of shape (R, N)
     """
-    return rows.weight * (log_resp.exp() - log_resp_view.exp()).square().sum(-1)
+    return rows.restart_weight * (log_resp.exp() - log_resp_view.exp()).square().sum(-1)

@@ -72,14 +72,14 @@ class LikelihoodObjective(RowObjective):
 
     def __call__(self, model, rows, progress=1.0):
         n_rows = len(rows)
-        x = rows.x if rows.view is None else torch.cat([rows.x, rows.view])
+        x = rows.restart_x if rows.view is None else torch.cat([rows.restart_x, rows.restart_view], -2)
         weights = {"supervised_weight": self.supervised_weight, "unlabelled_weight": self.unlabelled_weight}
         if model.posterior is None:
             logits = _relevant_log_joint(model, x, rows.relevant)
             loss = mixture_loss(logits[:, :n_rows], rows, **weights)
         else:
             logits = _guard(model.posterior(x, _temperature(progress)))
-            loss = elbo_loss(_guard(model.restart_log_joint(rows.x)), logits[:, :n_rows], rows, **weights)
+            loss = elbo_loss(_guard(model.restart_log_joint(rows.restart_x)), logits[:, :n_rows], rows, **weights)
         if self.log_weight_factor:
             loss = loss - self.log_weight_factor * model.log_weights().sum(-1, keepdim=True)
         if rows.view is None:
@@ -140,12 +140,12 @@ class AssignedObjective(RowObjective):
 
     def __call__(self, model, rows, progress=1.0):
         where = self._where(rows) if _may_leave_rows_out(model) else None
-        log_joint = _guard(model.restart_log_joint(rows.x, where))
+        log_joint = _guard(model.restart_log_joint(rows.restart_x, where))
         loss = assigned_loss(log_joint, rows)
         if not self.discriminative_weight:
             return loss
         log_prob = (log_joint if where is None else log_joint.masked_fill(~where, -torch.inf)).logsumexp(-1)
-        assigned = rows.weight * rows.resp.sum(-1).T
+        assigned = rows.restart_weight * rows.resp.sum(-1).T
         return loss + self.discriminative_weight * (loss + assigned * log_prob)
 
     def _where(self, rows):
@@ -170,4 +170,4 @@ class AssignedPosterior(RowObjective):
     """Cross-entropy of a posterior network to given responsibilities."""
 
     def __call__(self, model, rows, progress=1.0):
-        return assigned_loss(_guard(model(rows.x)), rows)
+        return assigned_loss(_guard(model(rows.restart_x)), rows)

@@ -51,8 +51,8 @@ class Relevance:
 
     def _above_rounding(self, rows):
         """bool Tensor of shape (N, R, K); of rows with a label, what it allows is never left out."""
-        log_resp = self.mixture.restart_log_joint(rows.x).log_softmax(-1)
+        log_resp = self.mixture.restart_log_joint(rows.restart_x).log_softmax(-1)
         negligible = log_resp < math.log(torch.finfo(log_resp.dtype).eps)
         if rows.allowed is not None:
-            negligible &= ~rows.allowed | rows.allowed.all(-1, keepdim=True)
+            negligible &= ~rows.restart_allowed | rows.restart_allowed.all(-1, keepdim=True)
         return ~negligible.transpose(0, 1)

@@ -7,7 +7,7 @@ to see more is one more listener.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -30,6 +30,10 @@ class Iteration:
         Each restart's step size.
     seconds : float
         Since the phase began.
+    patience : list of int, or None
+        How many iterations each restart is still given to improve before its step size is cut or it ends.
+    current : callable, or None
+        ``current(iteration) -> list`` of the fits that would be kept if the fit ended here; see `Report.show`.
     """
 
     phase: str
@@ -39,6 +43,8 @@ class Iteration:
     validation_score: list[float] | None
     learning_rate: list[float]
     seconds: float
+    patience: list[int] | None = None
+    current: Callable[[Iteration], list] | None = None
 
     @property
     def score(self) -> list[float]:
@@ -52,8 +58,11 @@ class Listener:
     def begin(self, phase: str, most: int) -> None:
         """A phase begins, of at most so many iterations."""
 
-    def iterate(self, iteration: Iteration) -> None:
-        """An iteration has ended."""
+    def iterate(self, iteration: Iteration) -> bool | None:
+        """An iteration has ended; whether the phase is to end with it."""
+
+    def note(self, text: str) -> None:
+        """What is being done now, where that has no iterations."""
 
     def end(self, phase: str) -> None:
         """A phase has ended, or was interrupted."""
@@ -69,6 +78,17 @@ class Report:
 
     def __init__(self, listeners=()):
         self.listeners = tuple(listeners)
+        self.current = None
+
+    def show(self, current):
+        """Let listeners see from here on what would be kept: a function of an `Iteration` that returns fits."""
+        if self.listeners:
+            self.current = current
+
+    def note(self, text):
+        """Pass on what is being done."""
+        for listener in self.listeners:
+            listener.note(text)
 
     @contextmanager
     def phase(self, name: str, most: int = 0, *, history: Listener | None = None) -> Iterator[Phase]:
@@ -77,7 +97,7 @@ class Report:
         for listener in listeners:
             listener.begin(name, most)
         try:
-            yield Phase(name, most, listeners)
+            yield Phase(name, most, listeners, self.current)
         finally:
             for listener in listeners:
                 listener.end(name)
@@ -86,16 +106,22 @@ class Report:
 class Phase:
     """Where the iterations of a phase are told."""
 
-    def __init__(self, name, most, listeners):
-        self.name, self.most, self.listeners = name, most, listeners
+    def __init__(self, name, most, listeners, current=None):
+        self.name, self.most, self.listeners, self.current = name, most, listeners, current
         self.began = time.perf_counter()
 
-    def tell(self, number, *, training_score, validation_score, learning_rate):
-        """Pass on an iteration; scores and step sizes are lists of a number for each restart."""
+    def tell(self, number, *, training_score, validation_score, learning_rate, patience=None):
+        """Pass on an iteration, and return whether a listener wants it to be the last.
+
+        Scores, step sizes and patience are lists of a number for each restart.
+        """
+        told = {"training_score": training_score, "validation_score": validation_score, "learning_rate": learning_rate}
         seconds = time.perf_counter() - self.began
-        iteration = Iteration(self.name, number, self.most, training_score, validation_score, learning_rate, seconds)
-        for listener in self.listeners:
-            listener.iterate(iteration)
+        iteration = Iteration(
+            self.name, number, self.most, **told, seconds=seconds, patience=patience, current=self.current
+        )
+        asked_to_end = [listener.iterate(iteration) for listener in self.listeners]
+        return any(asked_to_end)
 
 
 class Printer(Listener):
@@ -109,21 +135,38 @@ class Printer(Listener):
 
     def __init__(self, verbose):
         self.interval = 1.0 if verbose == 1 else 0.0
-        self.last = -float("inf")
+        self.last, self.began = -float("inf"), time.perf_counter()
 
     def begin(self, phase, most):
         bound = f", at most {most} iterations" if most else ""
         print(f"{phase.capitalize()}{bound}")
-        self.last = time.perf_counter()
+        self.last = self.began = time.perf_counter()
+
+    def note(self, text):
+        now = time.perf_counter()
+        if now - self.last >= self.interval:
+            self.last = now
+            print(f"{now - self.began:.1f} s: {text}")
 
     def iterate(self, iteration):
         now = time.perf_counter()
         if now - self.last < self.interval:
             return
         self.last = now
-        scores = ", ".join(f"{score:.4f}" for score in iteration.score)
-        sizes = ", ".join(f"{size:.1e}" for size in iteration.learning_rate)
         print(
             f"{iteration.phase.capitalize()}: iteration {iteration.number} of at most {iteration.most}, "
-            f"score {scores}, step size {sizes}, {iteration.seconds:.1f} s"
+            f"score {_listed(iteration.score, '.4f')}, step size {_listed(iteration.learning_rate, '.1e')}, "
+            f"{iteration.seconds:.1f} s{_what_comes(iteration)}"
         )
+
+
+def _listed(numbers, form):
+    return ", ".join(format(number, form) for number in numbers)
+
+
+def _what_comes(iteration):
+    """How long the restart that is given the most will go on as it is."""
+    if iteration.patience is None:
+        return ""
+    left = max(iteration.patience)
+    return f"; smaller steps or the end after {left} without an improvement"
