@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..fitting import CLASSIFICATION
 from ._base import FlowMixtureEstimator
 from ._latent import as_table
-from ._parameters import PARAMETER_CONSTRAINTS, Initializer, MakesFlow
+from ._parameters import PARAMETER_CONSTRAINTS, SHARING_CONSTRAINT, Initializer, MakesFlow
 from ._table import check_scored
 
 
@@ -178,9 +176,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     """
 
     _recipe = CLASSIFICATION
-    _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS | {
-        "n_shared_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
-    }
+    _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS | SHARING_CONSTRAINT
 
     def __init__(
         self,
