@@ -21,8 +21,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     """Generative classifier: each class is a mixture of normalizing flows.
 
     Rows labelled -1 have no label and shape the densities all the same; but if y holds -1 and only one other label,
-    these are the two classes. Besides classes it gives densities, so that `score_samples` tells rows that are unlike
-    all training rows.
+    these are the two classes. It gives densities, too: `score_samples` tells rows that are unlike all training rows.
 
     Labels first spread to the other rows along a graph of neighbours (Zhou et al., 2004, Learning with local and global
     consistency), which Gaussians of the classes may overrule. Guesses that are certain by more than .95 are learned
