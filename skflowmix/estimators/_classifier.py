@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..fitting import CLASSIFICATION
 from ._base import FlowMixtureEstimator
 from ._latent import as_table
-from ._parameters import PARAMETER_CONSTRAINTS, Initializer, MakesFlow
+from ._parameters import PARAMETER_CONSTRAINTS, SHARING_CONSTRAINT, Initializer, MakesFlow
 from ._table import check_scored
 
 
@@ -26,10 +24,8 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     these are the two classes. Besides classes it gives densities, so that `score_samples` tells rows that are unlike
     all training rows.
 
-    Labels first spread to the other rows along a graph of neighbours (Zhou et al., 2004, Learning with local and global
-    consistency), which Gaussians of the classes may overrule. Guesses that are certain by more than .95 are learned
-    like labels, of the other rows the density. The densities are those of rows with noise, whose variance for each
-    feature cross-validation chooses so that Gaussians tell classes apart best; none, where it does not help.
+    Labels spread along a graph, which Gaussians may overrule, and certain guesses are learned like labels. Densities
+    are of rows with noise, as much in each feature as, by cross-validation, tells classes apart best.
 
     Parameters
     ----------
@@ -180,9 +176,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     """
 
     _recipe = CLASSIFICATION
-    _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS | {
-        "n_shared_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
-    }
+    _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS | SHARING_CONSTRAINT
 
     def __init__(
         self,
@@ -266,16 +260,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         return fitted.predict_class(X)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Probabilities of the classes, in the order of `classes_`, given each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-        """
+        """Probabilities of the classes, in the order of `classes_`: array-like -> (n_samples, n_classes)."""
         fitted, X = self._look(X)
         return np.exp(fitted.log_resp_of_classes(X))
 
