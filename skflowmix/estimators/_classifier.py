@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..fitting import CLASSIFICATION
 from ._base import FlowMixtureEstimator
 from ._latent import as_table
-from ._parameters import PARAMETER_CONSTRAINTS, Initializer, MakesFlow
+from ._parameters import PARAMETER_CONSTRAINTS, SHARING_CONSTRAINT, Initializer, MakesFlow
 from ._table import check_scored
 
 
@@ -23,8 +21,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     """Generative classifier: each class is a mixture of normalizing flows.
 
     Rows labelled -1 have no label and shape the densities all the same; but if y holds -1 and only one other label,
-    these are the two classes. Besides classes it gives densities, so that `score_samples` tells rows that are unlike
-    all training rows.
+    these are the two classes. It gives densities, too: `score_samples` tells rows that are unlike all training rows.
 
     Labels first spread to the other rows along a graph of neighbours (Zhou et al., 2004, Learning with local and global
     consistency), which Gaussians of the classes may overrule. Guesses that are certain by more than .95 are learned
@@ -178,9 +175,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     """
 
     _recipe = CLASSIFICATION
-    _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS | {
-        "n_shared_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
-    }
+    _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS | SHARING_CONSTRAINT
 
     def __init__(
         self,

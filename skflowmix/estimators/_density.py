@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from ..fitting import DENSITY
 from ._base import FlowMixtureEstimator
 from ._outliers import decision_function, predict_outliers
-from ._parameters import LABELS_CONSTRAINT, PARAMETER_CONSTRAINTS, Initializer, MakesFlow
+from ._parameters import LABELS_CONSTRAINT, PARAMETER_CONSTRAINTS, SHARING_CONSTRAINT, Initializer, MakesFlow
 
 
 class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
@@ -196,9 +196,9 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     _parameter_constraints: ClassVar = (
         PARAMETER_CONSTRAINTS
         | LABELS_CONSTRAINT
+        | SHARING_CONSTRAINT
         | {
             "n_estimators": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-            "n_shared_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
             "contamination": [Interval(Real, 0, 0.5, closed="right"), None],
         }
     )
