@@ -17,23 +17,38 @@ def resolve_device(device):
     Parameters
     ----------
     device : str or torch.device
-        "auto" takes a CUDA device if there is one.
+        "auto" takes a CUDA device if there is one; others ("mps", "xpu") have to be named.
 
     Raises
     ------
     ValueError
         If there is no such device here.
     """
-    present = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     if device == "auto":
-        return torch.device(present[-1].partition(":")[0])
+        return torch.device("cuda" if torch.cuda.device_count() else "cpu")
     try:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
         torch.Generator(device=chosen)  # meta has none, since it holds no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device={device!r} is not available; use 'auto' or one of {present}.") from error
+        raise ValueError(f"device={device!r} is not available; use 'auto' or one of {_present()}.") from error
     return chosen
+
+
+def _present():
+    """Names of the devices that there are: the CPU, CUDA's, and those of another accelerator."""
+    counts = {"cuda": torch.cuda.device_count()}
+    accelerator = torch.accelerator.current_accelerator()
+    if accelerator is not None:
+        counts[accelerator.type] = torch.accelerator.device_count()
+    return ["cpu", *(f"{kind}:{i}" for kind, count in counts.items() for i in range(count))]
+
+
+def in_double(module):
+    """A module in float64, on the CPU where its device has no such numbers."""
+    if next(module.parameters()).device.type == "mps":
+        module = module.cpu()
+    return module.double()
 
 
 def device_of_rows(n_bytes, device):
@@ -86,7 +101,7 @@ def undisturbed():
         settings.enter_context(np.errstate(all="ignore"))
         settings.enter_context(torch.inference_mode(False))
         settings.enter_context(torch.enable_grad())
-        for device in ("cpu", "cuda"):
+        for device in ("cpu", "cuda", "mps", "xpu"):
             if torch.is_autocast_enabled(device):
                 settings.enter_context(torch.autocast(device, enabled=False))
         if torch.get_default_device().type != "cpu":

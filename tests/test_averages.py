@@ -12,6 +12,7 @@ from sklearn.datasets import load_wine
 
 from skflowmix import FlowMixtureDensity
 from skflowmix.fitting import Settings, Table, averaging, fit
+from skflowmix.fitting.architecture import number_of_shared_layers
 from skflowmix.fitting.averaging import number_of_members
 from skflowmix.modules import FlowMixture, Normal, make_flow, make_shared_layers
 from skflowmix.modules.averages import mean_of
@@ -210,6 +211,7 @@ def test_four_are_averaged_unless_something_tells_the_components_apart(changes, 
     settings = Settings.of(density(**{"n_estimators": "auto"} | changes).get_params())
     assert number_of_members(settings, Table(X, None, np.ones(90)), None) == n_members
     assert number_of_members(settings, Table(X, np.repeat([0, -1], 45), np.ones(90)), None) == 1
+    assert number_of_members(settings, Table(np.zeros((250_001, 1)), None, np.ones(1)), None) == 1
     assert number_of_members(replace(settings, n_estimators=3), Table(X, None, np.ones(90)), None) == 3
 
 
@@ -220,10 +222,28 @@ def test_a_warm_start_has_as_many_members_as_there_were(device):
     assert density(device, n_estimators="auto", max_iter=2).fit(X).n_components_ == 8
 
 
-def test_layers_are_shared_where_components_have_one_preset(device):
-    shared, own = density(device, n_estimators=1), density(device, n_estimators=1, flow=["nsf", "affine"])
-    assert shared.fit(X).mixture_.shared is not None
-    assert own.fit(X).mixture_.shared is None
+@pytest.mark.parametrize(
+    ("flow", "sizes", "expected"),
+    [
+        ("nsf", (1440, 4, 11), 4),
+        ("nsf", (2199, 4, 11), 4),
+        ("nsf", (2200, 4, 11), 0),
+        ("nsf", (100, 1, 11), 0),
+        (["nsf", "affine"], (100, 2, 11), 0),
+    ],
+)
+def test_layers_are_shared_where_components_of_one_preset_have_few_rows(flow, sizes, expected):
+    settings = Settings.of(FlowMixtureDensity(flow=flow).get_params())
+    assert number_of_shared_layers(settings, *sizes) == expected
+    assert number_of_shared_layers(replace(settings, n_shared_layers=1), *sizes) == 1
+
+
+def test_a_warm_start_shares_as_many_layers_as_before(device):
+    model = density(device, n_estimators=1, n_layers=2, warm_start=True).fit(X)
+    assert model.mixture_.shared is not None
+    rows = np.random.RandomState(1).standard_normal((700, 3))
+    assert model.fit(rows).mixture_.shared is not None
+    assert clone(model).fit(rows).mixture_.shared is None
 
 
 def test_what_is_held_out_is_not_known_to_the_start(monkeypatch):

@@ -96,7 +96,7 @@ class TestParameters:
     def test_estimators_share_one_vocabulary(self, device):
         names = {estimator: set(make(estimator, device).get_params()) for estimator in ESTIMATORS}
         assert names[FlowMixtureClustering] == names[FlowMixtureClassifier] | {"labels"}
-        assert names[FlowMixtureDensity] == names[FlowMixtureClustering] | {"n_estimators"}
+        assert names[FlowMixtureDensity] == names[FlowMixtureClustering] | {"n_estimators", "contamination"}
 
 
 class TestPersistence:

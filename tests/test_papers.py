@@ -229,10 +229,11 @@ def test_every_optimiser_learns(table):
 
 
 class TestFewLabels:
-    def test_every_method_has_an_error(self, table):
-        rows = table(few_labels)
-        assert [row["method"] for row in rows] == list(few_labels.METHODS)
-        error = dict(zip(few_labels.METHODS, numbers(rows, "error, %"), strict=True))
+    def test_labels_that_spread_tell_most_digits(self, table):
+        methods = ("M1 + SVC", "M1+M2", "LabelSpreading", "descriptors, M2")
+        rows = table(few_labels, "--methods", *methods)
+        assert [row["method"] for row in rows] == list(methods)
+        error = dict(zip(methods, numbers(rows, "error, %"), strict=True))
         assert min(error.values()) > 0
         assert max(error["LabelSpreading"], error["descriptors, M2"]) < 30
 

@@ -51,7 +51,7 @@ _STEPS = {"batch_size": 256, "averaging": 0.999}
 BUDGETS = {
     "small": Budget(300, 4, 32, *2 * ({"max_iter": 12, "learning_rate_init": 1e-2},)),
     "digits": Budget(None, 32, 128, {"max_iter": 150}, {"max_iter": 60, "averaging": 0.99, "learning_rate_init": 3e-3}),
-    "mnist": Budget(None, 50, 500, {"max_iter": 30} | _STEPS, {"max_iter": 5} | _STEPS),
+    "mnist": Budget(None, 50, 500, {"max_iter": 30} | _STEPS, {"max_iter": 8} | _STEPS),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from ..bridge import device_of_rows, resolve_device, seeded_generator
+from ..bridge import device_of_rows, in_double, resolve_device, seeded_generator
 from ..fitting.rows import validation_splits
 from ..modules.weight_noise import seed_weight_noise
 from ..training import QUIET, History, TrainingOptions, train
@@ -53,14 +53,14 @@ def fit_autoencoder(settings, X, *, report=QUIET):
     seed_weight_noise(model, seeded_generator(new_seed(random_state), device))
 
     def current(iteration):
-        as_it_is = copy.deepcopy(model).double().eval()
+        as_it_is = in_double(copy.deepcopy(model)).eval()
         score = iteration.score[0] + data.log_det
         return [FittedAutoencoder(as_it_is, likelihood, units, data.seed, score, False, History())]
 
     report.show(current)
     score, converged, history = _train(settings, model, data, random_state, report)
     return FittedAutoencoder(
-        model.double(), likelihood, units, new_seed(random_state), score[0] + data.log_det, converged, history
+        in_double(model), likelihood, units, new_seed(random_state), score[0] + data.log_det, converged, history
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from ..bridge import device_of_rows, resolve_device, seeded_generator
+from ..bridge import device_of_rows, in_double, resolve_device, seeded_generator
 from ..fitting.labels import encode_classes
 from ..fitting.rows import effective_weights, merge_repeated_rows, validation_splits
 from ..modules.labelled_autoencoder import LabelledAutoencoder
@@ -61,7 +61,7 @@ def fit_labelled_autoencoder(settings, table, *, report=QUIET):
     bound = BoundObjective(settings.free_bits, settings.kl_warm_up_iter > 0, len(data.rows[0]))
 
     def current(iteration):
-        as_it_is, score = copy.deepcopy(model).double().eval(), iteration.score[0]
+        as_it_is, score = in_double(copy.deepcopy(model)).eval(), iteration.score[0]
         return [FittedLabelledAutoencoder(as_it_is, rows.classes, likelihood, units, 0, score, False, History())]
 
     report.show(current)
@@ -75,7 +75,7 @@ def fit_labelled_autoencoder(settings, table, *, report=QUIET):
     )
     seed = new_seed(random_state)
     return FittedLabelledAutoencoder(
-        model.double(), rows.classes, likelihood, units, seed, score[0], converged, history
+        in_double(model), rows.classes, likelihood, units, seed, score[0], converged, history
     )
 
 

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from sklearn.metrics import silhouette_score
 
 from ..bridge import seeded_generator
 from ..modules import FlowMixture, Normal, make_flow
-from ..partitions.gaussian import gmm
+from ..partitions.gaussian import fit_gaussians
+from ..partitions.seeds import kmeans
 from .row_noise import paired_noise
 
 _MOST_ROWS = 10_000
-_N_STARTS = 8
+_N_STARTS = 12
 _ROWS_THAT_JUDGE = 2000
 _ROWS_AT_ONCE = 1024
 _LEAST_VARIANCE = 1e-3
@@ -79,9 +81,16 @@ def clusters(mean, n_components, random_state):
     if len(mean) < n_components:
         raise ValueError(f"n_components={n_components} is more than the {len(mean)} rows of X.")
     weight = np.ones(len(mean))
-    tried = [gmm(mean, n_components, weight, random_state) for _ in range(_N_STARTS)]
+    tried = [_gaussian_clusters(mean, n_components, weight, random_state) for _ in range(_N_STARTS)]
     chosen = random_state.permutation(len(mean))[:_ROWS_THAT_JUDGE]
     return max(tried, key=lambda resp: _silhouette(mean[chosen], resp[chosen].argmax(1)))
+
+
+def _gaussian_clusters(mean, n_components, weight, random_state):
+    """From one run of k-means each: the best of several would mostly be the same one."""
+    start = kmeans(mean, n_components, weight, random_state, n_init=1)
+    fit = fit_gaussians(mean, weight, start, n_pseudo_rows=mean.shape[1] + 1)
+    return softmax(fit.log_joint(mean), axis=1)
 
 
 def _silhouette(places, labels):

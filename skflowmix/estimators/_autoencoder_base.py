@@ -20,6 +20,7 @@ from ..threads import one_thread
 from ..training import History
 from ._callbacks import CallbackSupportMixin, reporting
 from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._links import PAGE_OF_ESTIMATOR
 from ._parts import FittedPart
 from ._warnings import warn_of_autoencoder
 
@@ -40,6 +41,7 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     replaces it as a whole: one that fails changes nothing.
     """
 
+    _doc_link_module, _doc_link_template = "skflowmix", PAGE_OF_ESTIMATOR
     prior: str
     random_state: int | np.random.RandomState | None
 

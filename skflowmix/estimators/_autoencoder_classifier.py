@@ -51,9 +51,13 @@ class FlowAutoencoderClassifier(AutoencoderClassifierEstimator):
     hidden_layer_sizes : tuple of int, default=(256, 256)
         Units in the hidden layers of encoder and classifier network, with softplus; the decoder has them the other way
         round.
-    encoder, decoder, classifier : callable or None, default=None
-        ``make(n_inputs, n_outputs) -> torch.nn.Module``, a network of your own in place of the perceptron. It maps rows
-        (N, n_inputs) to (N, n_outputs). Encoder and decoder read the class as further inputs, one for each.
+    encoder : callable or None, default=None
+        ``make(n_inputs, n_outputs) -> torch.nn.Module``, a network of your own in place of the encoder's perceptron. It
+        maps rows (N, n_inputs) to (N, n_outputs). The class is further inputs of it, as many as there are classes.
+    decoder : callable or None, default=None
+        The same for the decoder.
+    classifier : callable or None, default=None
+        The same for the classifier network, which has the features alone for inputs.
     dropout : float or "variational", default=0.0
         Noise in the weights of the perceptrons in training: a rate of Gaussian dropout, below 1, or rates that are
         learned (arXiv:1506.02557).

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,7 +17,10 @@ from ..modules import FlowMixture
 from ..threads import one_thread
 from ..training import History
 from ._callbacks import CallbackSupportMixin, reporting
+from ._criteria import no_criterion
 from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._latent import as_table, transform
+from ._links import PAGE_OF_ESTIMATOR
 from ._parameters import PARAMETER_CONSTRAINTS
 from ._parts import FittedPart
 from ._table import check_table, check_weights
@@ -27,13 +30,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
+class FlowMixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, CallbackSupportMixin):
     """Mixture of flows behind scikit-learn's interface; see the public estimators.
 
     A fit is one object, `FittedMixture`, of which the fitted attributes are parts. Another fit replaces it as a whole:
     one that fails changes nothing, and whoever predicts meanwhile does so by the old one.
     """
 
+    _doc_link_module, _doc_link_template = "skflowmix", PAGE_OF_ESTIMATOR
     _recipe: ClassVar[Recipe]
     _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS
     random_state: int | np.random.RandomState | None
@@ -105,6 +109,7 @@ class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
             raise AttributeError("classes_ is there only after a fit that learned labels.")
         return classes
 
+    _n_features_out = FittedPart[int](lambda fitted: fitted.plan.architecture["n_features"])
     n_iter_ = FittedPart[int](lambda fitted: fitted.history.n_iter)
     converged_ = FittedPart[bool](lambda fitted: fitted.converged)
     lower_bound_ = FittedPart[float](lambda fitted: fitted.score)
@@ -208,7 +213,11 @@ class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
         return float(np.average(fitted.log_density("log_prob", rows), weights=check_weights(sample_weight, rows)))
 
     def sample(
-        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        *,
+        component: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows from the fitted density, sorted by component.
 
@@ -217,33 +226,31 @@ class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
         n_samples : int, default=1
         random_state : int, RandomState instance or None, default=None
             None takes the estimator's own `random_state`, so that an integer there repeats the draw.
+        component : int, default=None
+            The component that all rows are drawn from; None draws from the mixture.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
+            Or a table, as `set_output` says, after a fit of one.
         y : ndarray of shape (n_samples,)
             Component that each row was drawn from.
         """
-        _, X, component = self._draw(n_samples, random_state)
-        return X, component
+        if component is not None and (isinstance(component, bool) or not isinstance(component, (int, np.integer))):
+            raise ValueError(f"component must be the number of a component or None; got {component!r}.")
+        _, X, drawn = self._draw(n_samples, random_state, component)
+        return as_table(self, X), drawn
 
-    def _draw(self, n_samples, random_state):
+    def _draw(self, n_samples, random_state, among=None):
         """The fit that was drawn from, rows, and their components."""
         fitted = self._fitted
         if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
             raise ValueError(f"n_samples must be an integer of at least 1; got {n_samples!r}.")
         random_state = check_random_state(self.random_state if random_state is None else random_state)
-        return fitted, *fitted.sample(n_samples, random_state.randint(np.iinfo(np.int32).max))
+        return fitted, *fitted.sample(n_samples, random_state.randint(np.iinfo(np.int32).max), among)
 
-    @property
-    def bic(self):
-        raise AttributeError(
-            "Flows have no bic, aic or icl: weights of networks that stop early are no count of parameters. For the "
-            "number of clusters set n_components='auto'; a number for the density is compared by cross_val_score or "
-            "GridSearchCV, whose default is the log-density of rows left out."
-        )
-
-    aic = icl = bic
+    transform = transform
+    bic = aic = icl = property(no_criterion)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the estimator to a file, an npz archive without pickles that later versions read.
@@ -264,16 +271,11 @@ class FlowMixtureEstimator(BaseEstimator, CallbackSupportMixin):
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
-        """Read an estimator that `save` wrote, to the CPU. No code of the file is run.
+        """Read an estimator of this class that `save` wrote, to the CPU. No code of the file is run.
 
         Parameters
         ----------
         path : str or path-like
-
-        Returns
-        -------
-        object
-            Of this class.
 
         Raises
         ------

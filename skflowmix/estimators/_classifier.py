@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..fitting import CLASSIFICATION
 from ._base import FlowMixtureEstimator
-from ._parameters import PARAMETER_CONSTRAINTS, Initializer, MakesFlow
+from ._latent import as_table
+from ._parameters import PARAMETER_CONSTRAINTS, SHARING_CONSTRAINT, Initializer, MakesFlow
 from ._table import check_scored
 
 
@@ -22,12 +21,16 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     """Generative classifier: each class is a mixture of normalizing flows.
 
     Rows labelled -1 have no label and shape the densities all the same; but if y holds -1 and only one other label,
-    these are the two classes. Besides classes it gives densities, so that `score_samples` tells rows that are unlike
-    all training rows.
+    these are the two classes. It gives densities, too: `score_samples` tells rows that are unlike all training rows.
+
+    Labels first spread to the other rows along a graph of neighbours (Zhou et al., 2004, Learning with local and global
+    consistency), which Gaussians of the classes may overrule. Guesses that are certain by more than .95 are learned
+    like labels, of the other rows the density. The densities are those of rows with noise, whose variance for each
+    feature cross-validation chooses so that Gaussians tell classes apart best; none, where it does not help.
 
     Parameters
     ----------
-    n_components : int or "auto", default=4
+    n_components : int or "auto", default=1
         Number of components for each class. "auto" counts the hills of each class's density, and takes the largest
         number for all classes.
     flow : str, callable, or list of them, default="nsf"
@@ -46,8 +49,8 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         Units in the hidden layers of each layer's conditioner.
     n_shared_layers : int or "auto", default="auto"
         How many of the layers, from the data's side on, are one for all components; the affine map comes after them.
-        "auto" shares all where `flow` is a name, so that components differ by their affine maps: that learns more
-        from few rows, in less time.
+        "auto" shares all where components of one preset have few rows each, under a hundred for each feature; else
+        none.
     base : {"logistic", "normal", "student_t", "uniform"}, default="normal"
         Latent density; "student_t" learns its degrees of freedom and gives heavy tails, "uniform" is flat in a box
         with soft walls.
@@ -167,20 +170,16 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     >>> from sklearn.datasets import make_circles
     >>> from skflowmix import FlowMixtureClassifier
     >>> X, y = make_circles(400, factor=0.5, noise=0.05, random_state=0)
-    >>> partly = np.where(np.arange(400) < 10, y, -1)
-    >>> model = FlowMixtureClassifier(n_components=1, random_state=0).fit(X, partly)
-    >>> model.score(X, y) > 0.95
+    >>> FlowMixtureClassifier(1, random_state=0).fit(X, np.where(np.arange(400) < 10, y, -1)).score(X, y) > 0.95
     True
     """
 
     _recipe = CLASSIFICATION
-    _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS | {
-        "n_shared_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
-    }
+    _parameter_constraints: ClassVar = PARAMETER_CONSTRAINTS | SHARING_CONSTRAINT
 
     def __init__(
         self,
-        n_components: int | Literal["auto"] = 4,
+        n_components: int | Literal["auto"] = 1,
         *,
         flow: str | MakesFlow | Sequence[str | MakesFlow] = "nsf",
         n_layers: int = 4,
@@ -273,12 +272,13 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         fitted, X = self._look(X)
         return np.exp(fitted.log_resp_of_classes(X))
 
-    def sample(
-        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    def sample(  # type: ignore[override]
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None, *, y: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw rows, and the class of each, sorted by class; parameters as of `FlowMixtureDensity.sample`."""
-        fitted, X, component = self._draw(n_samples, random_state)
-        return X, fitted.classes[fitted.plan.component_class[component]]
+        """Draw rows, and the class of each, sorted by class: of the class `y`, or of all; see `FlowMixtureDensity`."""
+        among = None if y is None else self._fitted.components_of(y)
+        fitted, X, component = self._draw(n_samples, random_state, among)
+        return as_table(self, X), fitted.classes[fitted.plan.component_class[component]]
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:  # type: ignore[override]
         """Mean accuracy of `predict`; rows labelled -1 are left out, unless -1 is a class.

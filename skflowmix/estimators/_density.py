@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -14,7 +14,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..fitting import DENSITY
 from ._base import FlowMixtureEstimator
-from ._parameters import LABELS_CONSTRAINT, PARAMETER_CONSTRAINTS, Initializer, MakesFlow
+from ._outliers import decision_function, predict_outliers
+from ._parameters import LABELS_CONSTRAINT, PARAMETER_CONSTRAINTS, SHARING_CONSTRAINT, Initializer, MakesFlow
 
 
 class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
@@ -44,8 +45,9 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         Units in the hidden layers of each layer's conditioner.
     n_shared_layers : int or "auto", default="auto"
         How many of the layers, from the data's side on, are one for all components; the affine map comes after them.
-        "auto" shares all where `flow` is a name, so that components differ by their affine maps: that learns more
-        from few rows, in less time.
+        "auto" shares all, so that components differ by their affine maps, where there are fewer than fifty rows
+        for each component and feature, and `flow` is a name: one flow learns more from few rows than several, in less
+        time. Else it shares none.
     base : {"logistic", "normal", "student_t", "uniform"}, default="normal"
         Latent density; "student_t" learns its degrees of freedom and gives heavy tails, "uniform" is flat in a box
         with soft walls.
@@ -83,10 +85,13 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         the density is the mean of theirs, one mixture in which the components of one follow those of the other. "auto"
         takes four, which describe few rows much better than one, for two to three times its time; but one where
         components are told apart by more than the rows (labels, a posterior network, a prior that prunes them, their
-        own flows, weights or first responsibilities), and with the solvers "em" and "hard-em", which fit one after the
-        other.
+        own flows, weights or first responsibilities), with the solvers "em" and "hard-em", which fit one after the
+        other, and where X has more than 250,000 values.
         `lower_bound_` is the mean of the mixtures' own, `lower_bounds_` are those of one after the other, and
         `history_` has theirs as `members`.
+    contamination : float, default=None
+        Share of the rows, up to .5, that are taken for outliers: `offset_` is the log-density below which they lie, and
+        `decision_function` and `predict_outliers` go by it. None tells no outliers.
     reg_covar : float, default=1e-6
         Variance, in units of each feature's variance, that is added to covariances at the start, and as noise to the
         rows in training. Scales cannot fall much below its square root.
@@ -161,6 +166,8 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     history_ : History
         Scores and step sizes of all restarts. Its `warm_up` tells of the first iterations, in which each component
         learns the rows that the start gave it; with "em" and "hard-em" its `m_steps` tells of the components.
+    offset_ : float
+        Log-density below which a row is an outlier, in nats; only with `contamination`.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -189,9 +196,10 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     _parameter_constraints: ClassVar = (
         PARAMETER_CONSTRAINTS
         | LABELS_CONSTRAINT
+        | SHARING_CONSTRAINT
         | {
             "n_estimators": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-            "n_shared_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+            "contamination": [Interval(Real, 0, 0.5, closed="right"), None],
         }
     )
 
@@ -212,6 +220,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         init_params: str | Initializer | ArrayLike = "auto",
         n_init: int = 1,
         n_estimators: int | Literal["auto"] = "auto",
+        contamination: float | None = None,
         reg_covar: float = 1e-6,
         labels: str = "partial",
         supervised_weight: float = 1.0,
@@ -246,6 +255,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         self.init_params = init_params
         self.n_init = n_init
         self.n_estimators = n_estimators
+        self.contamination = contamination
         self.reg_covar = reg_covar
         self.labels = labels
         self.supervised_weight = supervised_weight
@@ -267,6 +277,13 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         self.verbose = verbose
 
     score = FlowMixtureEstimator.score
+    decision_function, predict_outliers = decision_function, predict_outliers
+
+    @property
+    def offset_(self) -> float:
+        if self._fitted.offset is None:
+            raise AttributeError("offset_ is there only after a fit with contamination as a share of the rows.")
+        return self._fitted.offset
 
     def fit_predict(
         self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None

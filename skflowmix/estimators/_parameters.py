@@ -17,6 +17,7 @@ Initializer = Callable[[np.ndarray, int, np.ndarray, np.random.RandomState], np.
 
 _LARGEST = 1e6
 LABELS_CONSTRAINT = {"labels": [StrOptions({"all", "none", "partial"})]}
+SHARING_CONSTRAINT = {"n_shared_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})]}
 PARAMETER_CONSTRAINTS = {
     "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "flow": [StrOptions(set(PRESETS)), callable, list, tuple],

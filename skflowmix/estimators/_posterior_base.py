@@ -21,6 +21,7 @@ from ..threads import one_thread
 from ..training import History
 from ._callbacks import CallbackSupportMixin, reporting
 from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._links import PAGE_OF_ESTIMATOR
 from ._parts import FittedPart
 from ._warnings import warn_of_chains, warn_of_posterior
 
@@ -34,6 +35,7 @@ class PosteriorEstimator(BaseEstimator, CallbackSupportMixin):
     A fit is one object, `inference.FittedPosterior`, of which the fitted attributes are parts.
     """
 
+    _doc_link_module, _doc_link_template = "skflowmix", PAGE_OF_ESTIMATOR
     random_state: int | np.random.RandomState | None
 
     @_fit_context(prefer_skip_nested_validation=True)

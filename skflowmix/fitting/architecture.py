@@ -8,6 +8,7 @@ from ..bridge import seeded_generator
 from ..modules import BASES, PRESETS, FlowMixture, PosteriorNetwork, make_flow, make_shared_layers
 
 _NUMBERS = "n_components", "n_layers", "n_shared_layers", "n_init", "max_iter", "batch_size", "n_iter_no_change"
+_FEW_ROWS = 50  # a component and feature; red wine has 33, where sharing gains
 
 
 def check_architecture(settings):
@@ -20,17 +21,24 @@ def check_architecture(settings):
             raise ValueError(f"{name} must be a number; got {vars(settings)[name]!r}.")
     if settings.n_components == "auto" and not settings.one_flow:
         raise ValueError(f"flow as a list requires n_components as a number, not 'auto'; got {settings.flow!r}.")
-    if number_of_shared_layers(settings) > settings.n_layers:
+    if settings.n_shared_layers == "auto":
+        return
+    if settings.n_shared_layers > settings.n_layers:
         raise ValueError(f"n_shared_layers={settings.n_shared_layers} is more than n_layers={settings.n_layers}.")
-    if number_of_shared_layers(settings) and not isinstance(settings.flow, str):
+    if settings.n_shared_layers and not isinstance(settings.flow, str):
         raise ValueError("n_shared_layers > 0 requires that all components have one preset: a name as flow.")
 
 
-def number_of_shared_layers(settings):
-    """How many of the layers all components share: "auto" is all of them, where the components have one preset."""
+def number_of_shared_layers(settings, n_rows, n_components, n_features):
+    """How many of the layers all components share.
+
+    "auto" is all where components of one preset have few rows each, so that a flow of its own would be learned from too
+    little; else none.
+    """
     if settings.n_shared_layers != "auto":
         return settings.n_shared_layers
-    return settings.n_layers if isinstance(settings.flow, str) else 0
+    few = n_components > 1 and n_rows < _FEW_ROWS * n_components * n_features
+    return settings.n_layers if few and isinstance(settings.flow, str) else 0
 
 
 def check_number_of_flows(settings, n_components):
@@ -45,14 +53,14 @@ def check_number_of_flows(settings, n_components):
         )
 
 
-def architecture_of(settings, n_components, n_features):
+def architecture_of(settings, n_components, n_features, n_shared_layers):
     """What a mixture must have in common with another to go on from its parameters."""
     return {
         "n_components": n_components,
         "n_features": n_features,
         "flow": settings.flow if settings.one_flow else list(settings.flow),
         "n_layers": settings.n_layers,
-        "n_shared_layers": number_of_shared_layers(settings),
+        "n_shared_layers": n_shared_layers,
         "hidden_layer_sizes": tuple(settings.hidden_layer_sizes),
         "base": settings.base,
         "posterior": settings.posterior,
@@ -88,10 +96,9 @@ def new_mixture(settings, X, weight, trust, resp, seed):
         Of one restart.
     """
     n_components, n_features, dtype = resp.shape[1], X.shape[1], getattr(torch, settings.dtype)
-    n_shared = number_of_shared_layers(settings)
     flow, base = make_components(settings, n_components, n_features, seed)
     sizes = _sizes(settings, seed)
-    shared = make_shared_layers(settings.flow, n_features, **sizes) if n_shared else None
+    shared = make_shared_layers(settings.flow, n_features, **sizes) if settings.n_shared_layers else None
     posterior = make_posterior(settings, n_components, n_features, seed)
     mixture = FlowMixture(flow, base, n_components, shared=shared, posterior=posterior).to(dtype)
     mixture.initialize(*(torch.as_tensor(column, dtype=dtype) for column in (X, resp * weight[:, None], trust)))
@@ -117,7 +124,7 @@ def make_posterior(settings, n_components, n_features, seed):
 def _sizes(settings, seed):
     return {
         "n_layers": settings.n_layers,
-        "n_shared_layers": number_of_shared_layers(settings),
+        "n_shared_layers": settings.n_shared_layers,
         "hidden_layer_sizes": tuple(settings.hidden_layer_sizes),
         "generator": seeded_generator(seed, "cpu"),
     }

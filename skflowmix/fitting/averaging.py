@@ -14,16 +14,18 @@ from ..modules.averages import mean_of
 from ..training import QUIET, SOLVERS, History
 from .fit import fit_mixture, fit_mixtures
 from .fitted import FittedMixture
+from .outliers import with_offset
 
 _AUTOMATIC = 4
+_MANY_VALUES = 250_000
 
 
 def number_of_members(settings, table, before):
     """How many fits are averaged: "auto" is four, or one where that would not be what was asked for.
 
     So it is where components are told apart by labels, a posterior network, a prior that prunes them, or their own
-    flows, weights or first responsibilities; and where the solver has to fit one after the other. A warm start goes on
-    from as many as there are.
+    flows, weights or first responsibilities; where the solver has to fit one after the other; and where there are so
+    many rows that one fit takes minutes. A warm start goes on from as many as there are.
     """
     if settings.n_estimators != "auto":
         return int(settings.n_estimators)
@@ -31,7 +33,8 @@ def number_of_members(settings, table, before):
         return max(len(before.members), 1)
     named = table.y is not None or settings.posterior != "exact" or settings.prunes or not settings.one_flow
     given = settings.weights_init is not None or settings.gives_responsibilities
-    return 1 if named or given or SOLVERS[settings.solver].is_em else _AUTOMATIC
+    takes_long = SOLVERS[settings.solver].is_em or table.X.size > _MANY_VALUES
+    return 1 if named or given or takes_long else _AUTOMATIC
 
 
 def check_averaging(settings):
@@ -48,6 +51,10 @@ def fit_average(settings, table, recipe, *, before=None, report=QUIET):
 
     After Ctrl-C it is the mean of what there is.
     """
+    return with_offset(_fit_average(settings, table, recipe, before, report), table, settings.contamination)
+
+
+def _fit_average(settings, table, recipe, before, report):
     settings = replace(settings, n_estimators=number_of_members(settings, table, before))
     check_averaging(settings)
     if settings.n_estimators == 1:

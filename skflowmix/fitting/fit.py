@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from ..bridge import in_double
 from ..modules import FlowMixture
 from ..notes import note, read_by
 from ..training import QUIET, SOLVERS, History, plain_copy
@@ -64,6 +65,7 @@ def _fit_mixtures(settings, table, recipe, before, report):
     data = training_set(table, settings, recipe)
     with report.phase("start"):
         plan = make_plan(data, settings, recipe, None if before is None else before[0], random_state)
+        settings = replace(settings, n_shared_layers=plan.architecture["n_shared_layers"])
         X = plan.scaler.transform(data.X)
         if recipe.tells_classes:
             data = with_guesses(data, X)
@@ -138,7 +140,7 @@ def _keep(state, slots, plan, data, parts):
     _, log_det = plan.scaler.transform_and_log_det(data.X[scored])
     to_units_of_x = float(np.average(log_det, weights=data.weight[scored]))
     return FittedMixture(
-        mixture=state.mixture.double(),
+        mixture=in_double(state.mixture),
         plan=replace(plan, initializer=None),
         classes=data.classes,
         slots=slots,

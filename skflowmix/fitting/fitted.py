@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +39,8 @@ class FittedMixture:
     history : History
     members : tuple of FittedMixture
         The fits that this one is the mean of; empty where it is none.
+    offset : float, or None
+        Log-density below which a row is an outlier.
     """
 
     mixture: FlowMixture
@@ -50,6 +53,7 @@ class FittedMixture:
     history: History
     labels: np.ndarray | None = None
     members: tuple[FittedMixture, ...] = ()
+    offset: float | None = None
 
     @property
     def weights(self) -> np.ndarray:
@@ -57,6 +61,19 @@ class FittedMixture:
         weights = np.zeros(len(self.plan.component_class))
         weights[self.slots] = self.mixture.log_weights().exp().squeeze(0).detach().cpu().numpy()
         return weights
+
+    def components_of(self, label: Any) -> np.ndarray:
+        """Which of the plan's components stand for a class, int ndarray.
+
+        Raises
+        ------
+        ValueError
+            If there is no such class.
+        """
+        classes = self.classes.tolist()
+        if label not in classes:
+            raise ValueError(f"y must be one of the classes {classes}, or None; got {label!r}.")
+        return np.flatnonzero(self.plan.component_class == classes.index(label))
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Most probable component of each row."""
@@ -81,6 +98,17 @@ class FittedMixture:
         """`evaluate` of a method that gives log-densities, in the units of X."""
         return self._spread(self._in_chunks(X, lambda rows: sum(self._values(method, rows))))
 
+    def latent(self, X: np.ndarray) -> np.ndarray:
+        """Latent coordinates of each row under its most probable component, ndarray of shape (N, D)."""
+        return self._in_chunks(X, self._latent)
+
+    def _latent(self, X):
+        component, mixture = self._values("log_resp", X)[0].argmax(1), self.mixture
+        x = torch.as_tensor(self.plan.scaler.transform(X)).to(mixture.logits)[None]
+        x = x if mixture.shared is None else mixture.shared(x)[0]
+        z, _ = mixture.flow(x.expand(mixture.n_components, *x.shape[1:]))
+        return z[component, torch.arange(len(X), device=z.device)]
+
     def _in_chunks(self, X, function):
         return evaluate_in_chunks(function, X, self.mixture)
 
@@ -104,15 +132,29 @@ class FittedMixture:
         spread[:, self.slots] = values
         return spread
 
-    def sample(self, n_samples: int | np.integer, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows in the units of X, and the component of each, sorted by component."""
+    def sample(
+        self, n_samples: int | np.integer, seed: int, among: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows in the units of X, and the component of each, sorted by component; of some components only, or of all.
+
+        Raises
+        ------
+        ValueError
+            If there are none of these components.
+        """
+        mixture, slots = self.mixture, self.slots
+        if among is not None:
+            chosen = np.flatnonzero(np.isin(slots, among))
+            if not len(chosen):
+                raise ValueError(f"There is no such component; the mixture has {slots.tolist()}.")
+            mixture, slots = mixture.select(chosen), slots[chosen]
         with undisturbed(), one_torch_thread():
-            generator = seeded_generator(seed, self.mixture.logits.device)
-            x, component = (tensor.cpu().numpy() for tensor in self.mixture.sample(n_samples, generator=generator))
+            generator = seeded_generator(seed, mixture.logits.device)
+            x, component = (tensor.cpu().numpy() for tensor in mixture.sample(n_samples, generator=generator))
             for start in range(0, len(x), _ROWS_AT_ONCE):
                 rows = slice(start, start + _ROWS_AT_ONCE)
                 x[rows] = self.plan.scaler.inverse_transform(x[rows])
-        return x, self.slots[component]
+        return x, slots[component]
 
     def __getstate__(self):
         """State without tensors: torch shares those between processes, which not all ways of starting one allow."""

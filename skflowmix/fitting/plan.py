@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .architecture import architecture_of, check_continuation, check_number_of_flows
+from .architecture import architecture_of, check_continuation, check_number_of_flows, number_of_shared_layers
 from .class_noise import units_of_classes
 from .scaling import FeatureScaler
 from .start import INITIALIZERS
@@ -82,7 +82,11 @@ def make_plan(data, settings, recipe, before, random_state):
                 initializer = lambda *_: resp  # noqa: E731
     component_class = recipe.component_classes(n_components, len(data.classes))
     check_number_of_flows(settings, len(component_class))
-    architecture = architecture_of(settings, len(component_class), data.X.shape[1])
+    size = len(component_class), data.X.shape[1]
+    n_shared_layers = number_of_shared_layers(settings, data.weight.sum(), *size)
+    if before is not None and settings.n_shared_layers == "auto":
+        n_shared_layers = before.plan.architecture["n_shared_layers"]
+    architecture = architecture_of(settings, *size, n_shared_layers)
     slots = np.arange(len(component_class))
     if before is not None:
         check_continuation(architecture, before.plan.architecture)

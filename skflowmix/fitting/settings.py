@@ -49,6 +49,7 @@ class Settings:
     verbose: bool | int
     labels: str = "all"
     n_estimators: int | str = 1
+    contamination: float | None = None
 
     @classmethod
     def of(cls, parameters: dict[str, Any]) -> Settings:

@@ -19,7 +19,7 @@ from .transforms.scalar import soft_clamp
 from .transitions import Chain, Hamiltonian
 
 _LARGEST_LOG_SCALE = 7.0
-_FIRST_STEP, _FIRST_PATH = 0.2, 1.0
+_FIRST_STEP, _FIRST_PATH = 0.5, 1.5
 
 
 @dataclass(frozen=True)
