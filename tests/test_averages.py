@@ -226,8 +226,8 @@ def test_a_warm_start_has_as_many_members_as_there_were(device):
     ("flow", "sizes", "expected"),
     [
         ("nsf", (1440, 4, 11), 4),
-        ("nsf", (4399, 4, 11), 4),
-        ("nsf", (4400, 4, 11), 0),
+        ("nsf", (2199, 4, 11), 4),
+        ("nsf", (2200, 4, 11), 0),
         ("nsf", (100, 1, 11), 0),
         (["nsf", "affine"], (100, 2, 11), 0),
     ],

@@ -84,7 +84,7 @@ def test_a_pipeline_passes_them_on(device):
 
 
 def test_a_search_passes_them_on(device):
-    search = GridSearchCV(FlowMixtureDensity(device=device, **QUICK), {"n_components": [1, 2]}, cv=2)
+    search = GridSearchCV(FlowMixtureDensity(n_estimators=1, device=device, **QUICK), {"n_components": [1, 2]}, cv=2)
     recorder = PropagatedRecorder()
     search.set_callbacks(recorder).fit(X)
     fits = recorder.events.count(("end", "FlowMixtureDensity", "fit"))
@@ -115,7 +115,7 @@ def test_a_fit_is_the_same_with_them(estimator, parameters, device):
 def test_the_estimator_at_the_last_iteration_is_the_one_that_is_kept(device):
     """Where that was the best state, and no other phase follows."""
     scores = Scores()
-    model = FlowMixtureDensity(1, device=device, **QUICK).set_callbacks(scores).fit(X)
+    model = FlowMixtureDensity(1, n_estimators=1, device=device, **QUICK).set_callbacks(scores).fit(X)
     kept = int(np.argmax(np.ravel(model.history_.validation_score)))
     assert scores.scores[kept] == pytest.approx(model.score(X), abs=1e-6)
 
@@ -146,7 +146,7 @@ def test_an_error_of_theirs_leaves_the_estimator_as_it_was(device):
             if context.task_name == "iteration":
                 raise ZeroDivisionError
 
-    model = FlowMixtureDensity(1, device=device, **QUICK).fit(X)
+    model = FlowMixtureDensity(1, n_estimators=1, device=device, **QUICK).fit(X)
     before = model.score_samples(X)
     failing = Failing()
     with pytest.raises(ZeroDivisionError):

@@ -53,7 +53,7 @@ def assert_same(one, other):
 
 @pytest.fixture(scope="module")
 def density():
-    return FlowMixtureDensity(2, device="cpu", **QUICK).fit(X)
+    return FlowMixtureDensity(2, n_estimators=1, device="cpu", **QUICK).fit(X)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def saved(density, tmp_path):
 class TestAnswers:
     @pytest.mark.parametrize("flow", ["affine", "planar", "radial", "prelu", "glow", "iaf", "nsf-ar", ["nsf", "maf"]])
     def test_every_kind_of_flow(self, flow, device, tmp_path):
-        model = FlowMixtureDensity(2, flow=flow, device=device, **QUICK | {"max_iter": 1}).fit(X)
+        model = FlowMixtureDensity(2, flow=flow, n_estimators=1, device=device, **QUICK | {"max_iter": 1}).fit(X)
         again = through_file(model, tmp_path)
         assert again.get_params() == model.get_params()
         assert_same(answers(again), answers(again if device == "cuda" else model))
@@ -91,7 +91,7 @@ class TestAnswers:
             np.testing.assert_array_equal(again.labels_, model.labels_)
 
     def test_a_copy_goes_on_from_where_the_fit_was(self, device, tmp_path):
-        model = FlowMixtureDensity(2, device=device, warm_start=True, **QUICK).fit(X)
+        model = FlowMixtureDensity(2, n_estimators=1, device=device, warm_start=True, **QUICK).fit(X)
         again = through_file(model, tmp_path)
         np.testing.assert_array_equal(again.fit(X).score_samples(X), model.fit(X).score_samples(X))
 

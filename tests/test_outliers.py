@@ -31,8 +31,10 @@ def test_far_rows_are_outliers(device):
 def test_a_weight_is_a_repetition(device):
     weight = np.where(np.arange(100) < 10, 3, 1)
     models = (
-        FlowMixtureDensity(3, contamination=0.2, device=device, **QUICK).fit(X, sample_weight=weight),
-        FlowMixtureDensity(3, contamination=0.2, device=device, **QUICK).fit(np.repeat(X, weight, axis=0)),
+        FlowMixtureDensity(3, n_estimators=1, contamination=0.2, device=device, **QUICK).fit(X, sample_weight=weight),
+        FlowMixtureDensity(3, n_estimators=1, contamination=0.2, device=device, **QUICK).fit(
+            np.repeat(X, weight, axis=0)
+        ),
     )
     assert models[0].offset_ == pytest.approx(models[1].offset_, abs=1e-12)
 

@@ -1,4 +1,4 @@
-"""What the site promises without being built: everything public has its place, and every script is one of the gallery."""
+"""What the site promises without being built: all that is public has its place, all scripts are of the gallery."""
 
 import importlib
 import re

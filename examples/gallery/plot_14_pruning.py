@@ -18,5 +18,5 @@ figure, axes = plt.subplots(1, 2, figsize=(9, 3.7), layout="constrained", sharey
 for axis, prior in zip(axes, (None, 0.01), strict=True):
     model = FlowMixtureClustering(n_components=6, weight_concentration_prior=prior, n_layers=2, random_state=0).fit(X)
     AssignmentDisplay.from_estimator(model, X, ax=axis)
-    axis.set_title(f"weight_concentration_prior={prior}: {model.n_components_} components")
+    axis.set_title(f"prior {prior}: {model.n_components_} components")
     print(prior, model.weights_.round(3))

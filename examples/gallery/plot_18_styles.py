@@ -3,7 +3,7 @@ Styles of digits
 ================
 
 An autoencoder with classes tells two things of a picture apart: which digit it is, and how it is written.
-:class:`~skflowmix.FlowAutoencoderClassifier` learns both, here from 200 labelled digits and 1,597 without a label, and
+:class:`~skflowmix.FlowAutoencoderClassifier` learns both, here from 500 labelled digits and 1,297 without a label, and
 writes any digit in the style of another.
 """
 
@@ -16,12 +16,12 @@ from skflowmix import FlowAutoencoderClassifier
 X, y = load_digits(return_X_y=True)
 X = X / 16
 partly = np.full(len(y), -1)
-partly[:200] = y[:200]
+partly[:500] = y[:500]
 
 model = FlowAutoencoderClassifier(
-    n_latent_features=4, hidden_layer_sizes=(64,), tol=0.2, n_iter_no_change=3, random_state=0
+    n_latent_features=3, hidden_layer_sizes=(64,), tol=0.05, n_iter_no_change=4, random_state=0
 ).fit(X, partly)
-print(f"accuracy on the digits without a label: {model.score(X[200:], y[200:]):.3f}")
+print(f"accuracy on the digits without a label: {model.score(X[500:], y[500:]):.3f}")
 
 # %%
 # To the left digits of the table; beside them, in each one's style, the digits 0 to 9. ``reconstruct`` takes rows and

@@ -23,11 +23,11 @@ latent, component = model.transform(X), model.predict(X)
 print(f"adjusted Rand index of components and digits: {adjusted_rand_score(y, component):.2f}")
 print(f"bound on the log-density: {model.score(X):.1f} nats a picture")
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
-axes[0].scatter(*latent.T, c=component, s=4, cmap="tab10")
+figure, axis = plt.subplots(figsize=(6, 5), layout="constrained")
+axis.scatter(*latent.T, c=component, s=4, cmap="tab10")
 for digit in range(10):
-    axes[0].text(*np.median(latent[y == digit], axis=0), str(digit), fontsize=16, weight="bold")
-axes[0].set(title="latent places, and where each digit is", xlabel="latent 0", ylabel="latent 1")
+    axis.text(*np.median(latent[y == digit], axis=0), str(digit), fontsize=16, weight="bold")
+axis.set(title="latent places, and where each digit is", xlabel="latent 0", ylabel="latent 1")
 
 # %%
 # What the decoder makes of the places of the plane.
@@ -35,5 +35,6 @@ axes[0].set(title="latent places, and where each digit is", xlabel="latent 0", y
 low, high = np.quantile(latent, [0.02, 0.98], axis=0)
 first, second = np.linspace(low[0], high[0], 12), np.linspace(high[1], low[1], 12)
 pixels = model.inverse_transform(np.array([[a, b] for b in second for a in first])).reshape(12, 12, 8, 8)
-axes[1].imshow(pixels.transpose(0, 2, 1, 3).reshape(96, 96), cmap="Greys", vmin=0, vmax=1)
-axes[1].set(title="the same plane, decoded", xticks=[], yticks=[])
+figure, axis = plt.subplots(figsize=(5, 5), layout="constrained")
+axis.imshow(pixels.transpose(0, 2, 1, 3).reshape(96, 96), cmap="Greys", vmin=0, vmax=1)
+axis.set(xticks=[], yticks=[])

@@ -21,8 +21,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     """Generative classifier: each class is a mixture of normalizing flows.
 
     Rows labelled -1 have no label and shape the densities all the same; but if y holds -1 and only one other label,
-    these are the two classes. Besides classes it gives densities, so that `score_samples` tells rows that are unlike
-    all training rows.
+    these are the two classes. It gives densities, too: `score_samples` tells rows that are unlike all training rows.
 
     Labels spread along a graph, which Gaussians may overrule, and certain guesses are learned like labels. Densities
     are of rows with noise, as much in each feature as, by cross-validation, tells classes apart best.
@@ -169,9 +168,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     >>> from sklearn.datasets import make_circles
     >>> from skflowmix import FlowMixtureClassifier
     >>> X, y = make_circles(400, factor=0.5, noise=0.05, random_state=0)
-    >>> partly = np.where(np.arange(400) < 10, y, -1)
-    >>> model = FlowMixtureClassifier(n_components=1, random_state=0).fit(X, partly)
-    >>> model.score(X, y) > 0.95
+    >>> FlowMixtureClassifier(1, random_state=0).fit(X, np.where(np.arange(400) < 10, y, -1)).score(X, y) > 0.95
     True
     """
 
@@ -268,14 +265,9 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None, *, y: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows, and the class of each, sorted by class: of the class `y`, or of all; see `FlowMixtureDensity`."""
-        fitted, X, component = self._draw(n_samples, random_state, None if y is None else self._components_of(y))
+        among = None if y is None else self._fitted.components_of(y)
+        fitted, X, component = self._draw(n_samples, random_state, among)
         return as_table(self, X), fitted.classes[fitted.plan.component_class[component]]
-
-    def _components_of(self, label):
-        fitted, classes = self._fitted, self._fitted.classes.tolist()
-        if label in classes:
-            return np.flatnonzero(fitted.plan.component_class == classes.index(label))
-        raise ValueError(f"y must be one of the classes {classes}, or None; got {label!r}.")
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:  # type: ignore[override]
         """Mean accuracy of `predict`; rows labelled -1 are left out, unless -1 is a class.

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from ..fitting import DENSITY
 from ._base import FlowMixtureEstimator
 from ._outliers import decision_function, predict_outliers
-from ._parameters import LABELS_CONSTRAINT, PARAMETER_CONSTRAINTS, Initializer, MakesFlow
+from ._parameters import LABELS_CONSTRAINT, PARAMETER_CONSTRAINTS, SHARING_CONSTRAINT, Initializer, MakesFlow
 
 
 class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
@@ -45,7 +45,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         Units in the hidden layers of each layer's conditioner.
     n_shared_layers : int or "auto", default="auto"
         How many of the layers, from the data's side on, are one for all components; the affine map comes after them.
-        "auto" shares all, so that components differ by their affine maps, where there are fewer than a hundred rows
+        "auto" shares all, so that components differ by their affine maps, where there are fewer than fifty rows
         for each component and feature, and `flow` is a name: one flow learns more from few rows than several, in less
         time. Else it shares none.
     base : {"logistic", "normal", "student_t", "uniform"}, default="normal"
@@ -196,9 +196,9 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     _parameter_constraints: ClassVar = (
         PARAMETER_CONSTRAINTS
         | LABELS_CONSTRAINT
+        | SHARING_CONSTRAINT
         | {
             "n_estimators": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-            "n_shared_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
             "contamination": [Interval(Real, 0, 0.5, closed="right"), None],
         }
     )

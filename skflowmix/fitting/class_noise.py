@@ -88,7 +88,7 @@ def class_noise(X, units, data, random_state):
     for learned, told in folds.split(X[rows], codes):
         moments = _moments(X[rows[learned]], codes[learned])
         for score, variance in zip(scores, variances, strict=True):
-            score[told] = _log_prob_of_class(X[rows[told]], codes[told], *moments, variance)
+            score[told] = _log_prob_of_class(X[rows[told]], codes[told], moments, variance)
     weight = data.weight[rows] / data.weight[rows].sum()
     best = int(np.argmax(scores @ weight))
     gain = scores[best] - scores[0]
@@ -119,11 +119,11 @@ def _scatter(centred):
     return centred.T @ centred
 
 
-def _log_prob_of_class(X, codes, log_shares, means, covariances, variance):
+def _log_prob_of_class(X, codes, moments, variance):
     """log p(c | x) of each row's class, (N,)."""
     noise = np.diag(variance + _RIDGE)
-    log_joint = np.empty((len(X), len(means)))
-    for column, log_share, mean, covariance in zip(log_joint.T, log_shares, means, covariances, strict=True):
+    log_joint = np.empty((len(X), len(moments[0])))
+    for column, log_share, mean, covariance in zip(log_joint.T, *moments, strict=True):
         root = cholesky(covariance + noise, lower=True)
         z = solve_triangular(root, (X - mean).T, lower=True)
         column[:] = log_share - np.log(np.diag(root)).sum() - 0.5 * (z**2).sum(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,6 +61,19 @@ class FittedMixture:
         weights = np.zeros(len(self.plan.component_class))
         weights[self.slots] = self.mixture.log_weights().exp().squeeze(0).detach().cpu().numpy()
         return weights
+
+    def components_of(self, label: Any) -> np.ndarray:
+        """Which of the plan's components stand for a class, int ndarray.
+
+        Raises
+        ------
+        ValueError
+            If there is no such class.
+        """
+        classes = self.classes.tolist()
+        if label not in classes:
+            raise ValueError(f"y must be one of the classes {classes}, or None; got {label!r}.")
+        return np.flatnonzero(self.plan.component_class == classes.index(label))
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Most probable component of each row."""

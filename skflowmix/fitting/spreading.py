@@ -110,7 +110,7 @@ def _spread(ties, given):
 
     The mean of a short and a long reach. Each class has in all what its share of the labels is (Zhu et al., 2003).
     """
-    scale = sparse.diags_array(np.asarray(ties.sum(1)).ravel() ** -0.5)
+    scale = _diagonal(np.asarray(ties.sum(1)).ravel() ** -0.5)
     normalized = (scale @ ties @ scale).tocsr()
     share = (given.sum(0) + 1) / (given.sum() + given.shape[1])
     total = np.zeros_like(given)
@@ -156,8 +156,13 @@ def _by_gaussians(X, resp, given):
 
 def _mean_field(ties, by_gaussians, q, given):
     """Probabilities (N, n_classes) by Gaussians and neighbours, from a first guess."""
-    following = _FOLLOWING * sparse.diags_array(1 / np.asarray(ties.sum(1)).ravel()) @ ties
+    following = _FOLLOWING * _diagonal(1 / np.asarray(ties.sum(1)).ravel()) @ ties
     own = np.log(np.maximum(by_gaussians, _LEAST_SHARE))
     for _ in range(_FIELD_ROUNDS):
         q = _obeying(softmax(own + following @ q, axis=1), given)
     return q
+
+
+def _diagonal(values):
+    """As scipy 1.11 can make it, which has no `diags_array`."""
+    return sparse.dia_array((values[None], [0]), shape=(len(values), len(values)))
