@@ -102,7 +102,7 @@ class TestNoise:
         assert not class_noise(X, np.ones(32), training_set(X, codes), np.random.RandomState(0)).any()
 
     def test_blurred_gaussians_have_the_variance_in_addition(self):
-        settings = Settings.of(FlowMixtureClassifier(flow="affine", reg_covar=1e-9).get_params())
+        settings = Settings.of(FlowMixtureClassifier(flow="affine", n_shared_layers=0, reg_covar=1e-9).get_params())
         X = torch.as_tensor(np.random.RandomState(0).randn(50, 3))
         mixture = FlowMixture(*make_components(settings, 1, 3, 0), 1).double()
         mixture.initialize(X, torch.ones(50, 1).double())
