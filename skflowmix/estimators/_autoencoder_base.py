@@ -196,7 +196,7 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> np.ndarray:
         """Draw rows: a latent place from the prior, then features given it.
 
-        `inverse_transform` has the means of the latter.
+        `inverse_transform` has the means of the latter. With ``prior="flow-mixture"`` rows are sorted by component.
 
         Parameters
         ----------
