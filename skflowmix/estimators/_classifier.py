@@ -23,10 +23,8 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     Rows labelled -1 have no label and shape the densities all the same; but if y holds -1 and only one other label,
     these are the two classes. It gives densities, too: `score_samples` tells rows that are unlike all training rows.
 
-    Labels first spread to the other rows along a graph of neighbours (Zhou et al., 2004, Learning with local and global
-    consistency), which Gaussians of the classes may overrule. Guesses that are certain by more than .95 are learned
-    like labels, of the other rows the density. The densities are those of rows with noise, whose variance for each
-    feature cross-validation chooses so that Gaussians tell classes apart best; none, where it does not help.
+    Labels spread along a graph, which Gaussians may overrule, and certain guesses are learned like labels. Densities
+    are of rows with noise, as much in each feature as, by cross-validation, tells classes apart best.
 
     Parameters
     ----------
@@ -259,16 +257,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         return fitted.predict_class(X)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Probabilities of the classes, in the order of `classes_`, given each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-        """
+        """Probabilities of the classes, in the order of `classes_`: array-like -> (n_samples, n_classes)."""
         fitted, X = self._look(X)
         return np.exp(fitted.log_resp_of_classes(X))
 

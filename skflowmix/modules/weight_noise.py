@@ -92,7 +92,7 @@ class NoisyLinear(nn.Module, ABC):
         self.noise_generator = None
 
     def __getstate__(self):
-        return super().__getstate__() | {"noise_generator": None}
+        return vars(self) | {"noise_generator": None}
 
     @abstractmethod
     def ratio(self):
