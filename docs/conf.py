@@ -64,4 +64,4 @@ html_theme_options = {
     "footer_end": [],
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
 }
-html_sidebars = {"index": [], "start": [], "changelog": [], "contributing": [], "reference": []}
+html_sidebars = {"index": [], "start": [], "benchmarks": [], "changelog": [], "reference": []}

@@ -16,7 +16,7 @@ PUBLIC = ["skflowmix", "skflowmix.displays", "skflowmix.modules", "skflowmix.mod
 def test_everything_public_is_in_the_reference(module):
     public = set(importlib.import_module(module).__all__) - {"__version__"}
     body = re.findall(rf"(?s)currentmodule:: {re.escape(module)}\n(.*?)```", REFERENCE)
-    listed = {name for part in body for name in re.findall(r"(?m)^   (\w+)$", part)}
+    listed = {name for part in body for pair in re.findall(r"(?m)^   (\w+)$|``(\w+)``", part) for name in pair if name}
     assert listed == public
 
 
