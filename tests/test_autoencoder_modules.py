@@ -55,6 +55,7 @@ def hamiltonian(make_network):
     sizes = {"n_steps": 3, "n_context": 2, "hidden_layer_sizes": (8,), "generator": seeded(1)}
     encoder = HamiltonianEncoder(make_network, N_LATENT, **sizes).double()
     with torch.no_grad():
+        encoder.chain.transitions[0].log_step -= 1
         encoder.chain.transitions[0].linear += 0.1 * randn(1, N_LATENT, N_LATENT)
         encoder.chain.transitions[0].network.weights[-1].add_(0.1 * randn(1, 2 * N_LATENT, 8))
     return encoder
@@ -134,7 +135,9 @@ class TestEncoders:
     def test_weights_have_the_mean_that_quadrature_gives(self, name):
         """E_q [p(x, z) / q(z)] is p(x) whatever q is, for whole chains as well."""
         encoder = ENCODERS[name](network(N_FEATURES)).double()
-        decoder = torch.nn.Linear(N_LATENT, N_FEATURES).double()
+        encoder.network.layers[-1].bias.data[0, N_LATENT : 2 * N_LATENT] = 0.4  # wider than p(z | x), or weights vary
+        decoder = nn.Linear(N_LATENT, N_FEATURES).double()
+        decoder.weight.data, decoder.bias.data = 0.4 * randn(N_FEATURES, N_LATENT, seed=3), randn(N_FEATURES, seed=4)
         density = NormalLikelihood(N_FEATURES).double()
         model, x = Autoencoder(encoder, decoder, density, StandardNormal(N_LATENT)), randn(2, N_FEATURES, seed=1)
         noise = randn(60_000, 1, encoder.n_noise)
