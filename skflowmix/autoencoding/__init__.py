@@ -5,8 +5,7 @@ from .fit import fit_autoencoder
 from .fitted import FittedAutoencoder
 from .labelled_fit import fit_labelled_autoencoder
 from .labelled_fitted import FittedLabelledAutoencoder
-from .labelled_settings import LabelledAutoencoderSettings
-from .settings import AutoencoderSettings, check_autoencoder_settings
+from .settings import AutoencoderSettings, LabelledAutoencoderSettings, check_autoencoder_settings
 
 __all__ = [
     "POSTERIORS",

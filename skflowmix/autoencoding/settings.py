@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 @dataclass(frozen=True)
-class AutoencoderSettings:
-    """What an estimator was asked for, each value valid by itself; its docstring says what they mean."""
+class SharedSettings:
+    """What both estimators were asked for, each value valid by itself; their docstrings say what they mean."""
 
     n_latent_features: int
     likelihood: str
@@ -20,10 +23,6 @@ class AutoencoderSettings:
     binarize: str | None
     posterior: str
     n_posterior_layers: int
-    prior: str
-    n_components: int
-    flow: str | Callable
-    n_layers: int
     hidden_layer_sizes: Sequence[int]
     encoder: Callable | None
     decoder: Callable | None
@@ -48,7 +47,7 @@ class AutoencoderSettings:
     verbose: bool | int
 
     @classmethod
-    def of(cls, parameters: dict[str, Any]) -> AutoencoderSettings:
+    def of(cls, parameters: dict[str, Any]) -> Self:
         """From an estimator's parameters."""
         return cls(**{field.name: parameters[field.name] for field in fields(cls)})
 
@@ -58,7 +57,26 @@ class AutoencoderSettings:
         return 128 if self.batch_size == "auto" else int(self.batch_size)
 
 
-def check_autoencoder_settings(settings: AutoencoderSettings) -> None:
+@dataclass(frozen=True)
+class AutoencoderSettings(SharedSettings):
+    """What `FlowAutoencoder` was asked for."""
+
+    prior: str
+    n_components: int
+    flow: str | Callable
+    n_layers: int
+
+
+@dataclass(frozen=True)
+class LabelledAutoencoderSettings(SharedSettings):
+    """What `FlowAutoencoderClassifier` was asked for."""
+
+    classifier: Callable | None
+    supervised_weight: float | str
+    spreading_weight: float
+
+
+def check_autoencoder_settings(settings: SharedSettings) -> None:
     """Raise a ValueError where one setting is not what another requires, or a sequence holds what it may not."""
     for name in ("n_latent_features", "n_posterior_layers", "n_components", "kl_warm_up_iter", "n_importance_draws"):
         if isinstance(getattr(settings, name, None), (bool, np.bool_)):
