@@ -18,8 +18,9 @@ from ..bridge import undisturbed
 from ..modules.autoencoder import Autoencoder
 from ..threads import one_thread
 from ..training import History
+from . import _whole_fit as whole_fit
 from ._callbacks import CallbackSupportMixin, reporting
-from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._files import load_estimator
 from ._links import PAGE_OF_ESTIMATOR
 from ._parts import FittedPart
 from ._warnings import warn_of_autoencoder
@@ -75,20 +76,30 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         warn_of_autoencoder(fresh._state, settings)
         return self
 
-    def _unfitted(self):
-        """The same estimator without what a fit has left."""
-        fresh = object.__new__(type(self))
-        fitted = {"_state", "n_features_in_", "feature_names_in_"}
-        fresh.__dict__ = {name: value for name, value in vars(self).items() if name not in fitted}
-        return fresh
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "_state" in vars(self)
+    __sklearn_is_fitted__ = whole_fit.is_fitted
+    __getstate__, __setstate__ = whole_fit.copied_state, whole_fit.take_state
+    save = whole_fit.save
+    _unfitted, _look, _dtypes = whole_fit.unfitted, whole_fit.look, np.float64
 
     @property
     def _fitted(self) -> FittedAutoencoder:
         check_is_fitted(self)
         return vars(self)["_state"]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Read an estimator of this class that `save` wrote, to the CPU. No code of the file is run.
+
+        Raises
+        ------
+        OSError
+            If there is no file that can be read.
+        TypeError
+            If it holds an estimator of another class.
+        ValueError
+            If it is damaged, of a later format, or something else.
+        """
+        return load_estimator(cls, path)
 
     @property
     def _n_features_out(self) -> int:
@@ -100,14 +111,6 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     n_iter_ = FittedPart[int](lambda fitted: fitted.history.n_iter)
     converged_ = FittedPart[bool](lambda fitted: fitted.converged)
     history_ = FittedPart[History](lambda fitted: fitted.history)
-
-    def _look(self, X):
-        """The fit as it is now, whatever another thread puts in its place, and rows that it can take."""
-        now = object.__new__(type(self))
-        now.__dict__ = self.__dict__
-        fitted = now._fitted
-        with undisturbed():
-            return fitted, validate_data(now, X, dtype=np.float64, reset=False)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Posterior means of the latent features.
@@ -240,53 +243,6 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         """
         fitted, X = self._look(X)
         return fitted.resp(X)
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the estimator to a file, an npz archive without pickles that later versions read.
-
-        Until it is whole, and if that fails, what was there before stays. Functions among the parameters are left out,
-        with a warning; what was fitted is whole.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Raises
-        ------
-        TypeError
-            If there are transforms of your own, whose classes `skflowmix.files.register` makes known.
-        """
-        save_estimator(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> Self:
-        """Read an estimator that `save` wrote, to the CPU. No code of the file is run.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Returns
-        -------
-        object
-            Of this class.
-
-        Raises
-        ------
-        OSError
-            If there is no file that can be read.
-        TypeError
-            If it holds an estimator of another class.
-        ValueError
-            If it is damaged, of a later format, or something else.
-        """
-        return load_estimator(cls, path)
-
-    def __getstate__(self):
-        return stamped(super().__getstate__())
-
-    def __setstate__(self, state):
-        super().__setstate__(without_stamp(self, state))
 
 
 def _number(value, name):

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ..autoencoding import FittedLabelledAutoencoder, LabelledAutoencoderSettings, fit_labelled_autoencoder
 from ..bridge import undisturbed
 from ..modules.labelled_autoencoder import LabelledAutoencoder
 from ..threads import one_thread
 from ..training import History
+from . import _whole_fit as whole_fit
 from ._callbacks import CallbackSupportMixin, reporting
-from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._files import load_estimator
 from ._links import PAGE_OF_ESTIMATOR
 from ._parts import FittedPart
 from ._table import check_scored, check_table
@@ -72,20 +73,30 @@ class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator, CallbackSup
         warn_of_autoencoder(fresh._state, settings)
         return self
 
-    def _unfitted(self):
-        """The same estimator without what a fit has left."""
-        fresh = object.__new__(type(self))
-        fitted = {"_state", "n_features_in_", "feature_names_in_"}
-        fresh.__dict__ = {name: value for name, value in vars(self).items() if name not in fitted}
-        return fresh
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "_state" in vars(self)
+    __sklearn_is_fitted__ = whole_fit.is_fitted
+    __getstate__, __setstate__ = whole_fit.copied_state, whole_fit.take_state
+    save = whole_fit.save
+    _unfitted, _look, _dtypes = whole_fit.unfitted, whole_fit.look, np.float64
 
     @property
     def _fitted(self) -> FittedLabelledAutoencoder:
         check_is_fitted(self)
         return vars(self)["_state"]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Read an estimator of this class that `save` wrote, to the CPU. No code of the file is run.
+
+        Raises
+        ------
+        OSError
+            If there is no file that can be read.
+        TypeError
+            If it holds an estimator of another class.
+        ValueError
+            If it is damaged, of a later format, or something else.
+        """
+        return load_estimator(cls, path)
 
     classes_ = FittedPart[np.ndarray](lambda fitted: fitted.classes)
     autoencoder_ = FittedPart[LabelledAutoencoder](lambda fitted: fitted.model)
@@ -94,14 +105,6 @@ class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator, CallbackSup
     n_iter_ = FittedPart[int](lambda fitted: fitted.history.n_iter)
     converged_ = FittedPart[bool](lambda fitted: fitted.converged)
     history_ = FittedPart[History](lambda fitted: fitted.history)
-
-    def _look(self, X):
-        """The fit as it is now, whatever another thread puts in its place, and rows that it can take."""
-        now = object.__new__(type(self))
-        now.__dict__ = self.__dict__
-        fitted = now._fitted
-        with undisturbed():
-            return fitted, validate_data(now, X, dtype=np.float64, reset=False)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Most probable class of each row.
@@ -198,21 +201,6 @@ class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator, CallbackSup
         fitted, rows = self._look(X)
         codes = fitted.predict(rows) if y is None else _codes_of(y, len(rows), fitted.classes)
         return fitted.reconstruct(rows, codes)
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the estimator to a file, as `FlowAutoencoder.save` does."""
-        save_estimator(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> Self:
-        """Read an estimator that `save` wrote, as `FlowAutoencoder.load` does."""
-        return load_estimator(cls, path)
-
-    def __getstate__(self):
-        return stamped(super().__getstate__())
-
-    def __setstate__(self, state):
-        super().__setstate__(without_stamp(self, state))
 
 
 def _codes_of(y, n_samples, classes):

@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ..bridge import undisturbed
 from ..fitting import FittedMixture, Recipe, Settings, check_settings, fit_average
 from ..modules import FlowMixture
 from ..threads import one_thread
 from ..training import History
+from . import _whole_fit as whole_fit
 from ._callbacks import CallbackSupportMixin, reporting
 from ._criteria import no_criterion
-from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._files import load_estimator
 from ._latent import as_table, transform
 from ._links import PAGE_OF_ESTIMATOR
 from ._parameters import PARAMETER_CONSTRAINTS
@@ -76,20 +77,30 @@ class FlowMixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
             raise KeyboardInterrupt
         warn_of_fit(fresh._state, settings, self._recipe)
 
-    def _unfitted(self):
-        """The same estimator without what a fit has left."""
-        fresh = object.__new__(type(self))
-        fitted = {"_state", "n_features_in_", "feature_names_in_"}
-        fresh.__dict__ = {name: value for name, value in vars(self).items() if name not in fitted}
-        return fresh
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "_state" in vars(self)
+    __sklearn_is_fitted__ = whole_fit.is_fitted
+    __getstate__, __setstate__ = whole_fit.copied_state, whole_fit.take_state
+    save = whole_fit.save
+    _unfitted, _look, _dtypes = whole_fit.unfitted, whole_fit.look, [np.float64, np.float32]
 
     @property
     def _fitted(self) -> FittedMixture:
         check_is_fitted(self)
         return vars(self)["_state"]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Read an estimator of this class that `save` wrote, to the CPU. No code of the file is run.
+
+        Raises
+        ------
+        OSError
+            If there is no file that can be read.
+        TypeError
+            If it holds an estimator of another class.
+        ValueError
+            If it is damaged, of a later format, or something else.
+        """
+        return load_estimator(cls, path)
 
     mixture_ = FittedPart[FlowMixture](lambda fitted: fitted.mixture)
     weights_ = FittedPart[np.ndarray](lambda fitted: fitted.weights)
@@ -115,14 +126,6 @@ class FlowMixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     lower_bound_ = FittedPart[float](lambda fitted: fitted.score)
     lower_bounds_ = FittedPart[list[float]](lambda fitted: fitted.bounds)
     history_ = FittedPart[History](lambda fitted: fitted.history)
-
-    def _look(self, X):
-        """The fit as it is now, whatever another thread puts in its place, and rows that it can take."""
-        now = object.__new__(type(self))
-        now.__dict__ = self.__dict__
-        fitted = now._fitted
-        with undisturbed():
-            return fitted, validate_data(now, X, dtype=[np.float64, np.float32], reset=False)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Most probable component of each row, as in `predict_proba`.
@@ -251,45 +254,3 @@ class FlowMixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
 
     transform = transform
     bic = aic = icl = property(no_criterion)
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the estimator to a file, an npz archive without pickles that later versions read.
-
-        Until it is whole, and if that fails, what was there before stays. Functions among the parameters are left out,
-        with a warning; what was fitted is whole.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Raises
-        ------
-        TypeError
-            If the mixture has transforms of your own, whose classes `skflowmix.files.register` makes known.
-        """
-        save_estimator(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> Self:
-        """Read an estimator of this class that `save` wrote, to the CPU. No code of the file is run.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Raises
-        ------
-        OSError
-            If there is no file that can be read.
-        TypeError
-            If it holds an estimator of another class.
-        ValueError
-            If it is damaged, of a later format, or something else.
-        """
-        return load_estimator(cls, path)
-
-    def __getstate__(self):
-        return stamped(super().__getstate__())
-
-    def __setstate__(self, state):
-        super().__setstate__(without_stamp(self, state))

@@ -19,8 +19,9 @@ from ..inference.importance import normalized, pareto_smoothed
 from ..modules import Chain, FlowMixture
 from ..threads import one_thread
 from ..training import History
+from . import _whole_fit as whole_fit
 from ._callbacks import CallbackSupportMixin, reporting
-from ._files import load_estimator, save_estimator, stamped, without_stamp
+from ._files import load_estimator
 from ._links import PAGE_OF_ESTIMATOR
 from ._parts import FittedPart
 from ._warnings import warn_of_chains, warn_of_posterior
@@ -76,13 +77,29 @@ class PosteriorEstimator(BaseEstimator, CallbackSupportMixin):
         warn_of_posterior(fitted, settings)
         return self
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return "_state" in vars(self)
+    __sklearn_is_fitted__ = whole_fit.is_fitted
+    __getstate__, __setstate__ = whole_fit.copied_state, whole_fit.take_state
+    save = whole_fit.save
 
     @property
     def _fitted(self) -> FittedPosterior:
         check_is_fitted(self)
         return vars(self)["_state"]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Read an estimator of this class that `save` wrote, to the CPU. No code of the file is run.
+
+        Raises
+        ------
+        OSError
+            If there is no file that can be read.
+        TypeError
+            If it holds an estimator of another class.
+        ValueError
+            If it is damaged, of a later format, or something else.
+        """
+        return load_estimator(cls, path)
 
     elbo_ = FittedPart[float](lambda fitted: _verdict_of(fitted, "elbo_").elbo)
     log_evidence_ = FittedPart[float](lambda fitted: _verdict_of(fitted, "log_evidence_").log_evidence)
@@ -213,53 +230,6 @@ class PosteriorEstimator(BaseEstimator, CallbackSupportMixin):
             self._chains = chains
             warn_of_chains(chains)
         return theta
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the estimator to a file, an npz archive without pickles that later versions read.
-
-        Until it is whole, and if that fails, what was there before stays. Functions among the parameters are left out,
-        with a warning; the log-density is not in the file, as in no copy by pickle.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Raises
-        ------
-        TypeError
-            If the mixture has transforms of your own, whose classes `skflowmix.files.register` makes known.
-        """
-        save_estimator(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> Self:
-        """Read an estimator that `save` wrote, to the CPU. No code of the file is run.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Returns
-        -------
-        object
-            Of this class.
-
-        Raises
-        ------
-        OSError
-            If there is no file that can be read.
-        TypeError
-            If it holds an estimator of another class.
-        ValueError
-            If it is damaged, of a later format, or something else.
-        """
-        return load_estimator(cls, path)
-
-    def __getstate__(self):
-        return stamped(super().__getstate__())
-
-    def __setstate__(self, state):
-        super().__setstate__(without_stamp(self, state))
 
 
 def _verdict_of(fitted, name):
