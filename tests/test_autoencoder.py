@@ -291,6 +291,18 @@ class TestScikitLearnsWays:
 
 
 class TestHardRows:
+    def test_draws_of_a_constant_feature_stay_near_it(self, device):
+        X = np.column_stack([TABLE, np.full(len(TABLE), 7.0)])
+        model = FlowAutoencoder(2, **FAST, device=device).fit(X)
+        assert abs(model.sample(500)[:, -1] - 7).max() < 10
+
+    def test_tables_have_latent_places_and_rows_of_tables(self, device):
+        pd = pytest.importorskip("pandas")
+        table = pd.DataFrame(TABLE, columns=list("abcde"))
+        model = FlowAutoencoder(2, **FAST, device=device).set_output(transform="pandas").fit(table)
+        assert list(model.sample(3).columns) == list("abcde")
+        assert model.inverse_transform(model.transform(table)).shape == TABLE.shape
+
     @pytest.mark.parametrize("likelihood", ["auto", "logistic"])
     def test_constant_far_and_few(self, likelihood):
         X = np.column_stack([TABLE, np.ones(120), np.full(120, 1e12), TABLE[:, 0] * 1e-9])
@@ -335,6 +347,10 @@ class TestHardRows:
 
 
 class TestClusters:
+    def test_a_prior_that_was_asked_for_later_has_none(self, device):
+        model = FlowAutoencoder(2, **FAST, device=device).fit(TABLE).set_params(prior="flow-mixture")
+        assert not hasattr(model, "predict")
+
     def test_components_of_the_prior_are_clusters(self, device):
         X, y = make_blobs(300, n_features=8, centers=3, cluster_std=1.0, random_state=0)
         model = FlowAutoencoder(

@@ -215,6 +215,14 @@ def test_four_are_averaged_unless_something_tells_the_components_apart(changes, 
     assert number_of_members(replace(settings, n_estimators=3), Table(X, None, np.ones(90)), None) == 3
 
 
+def test_a_warm_start_cannot_go_on_from_more_members_than_it_has(device):
+    model = density(device, n_estimators=2, warm_start=True, max_iter=2).fit(X)
+    before = model.score_samples(X)
+    with pytest.raises(ValueError, match="fit of n_estimators=2; got 1"):
+        model.set_params(n_estimators=1).fit(X)
+    np.testing.assert_array_equal(model.score_samples(X), before)
+
+
 def test_a_warm_start_has_as_many_members_as_there_were(device):
     model = density(device, n_estimators=1, warm_start=True, max_iter=2).fit(X)
     model.set_params(n_estimators="auto").fit(X)

@@ -29,6 +29,14 @@ class TestMap:
         X = draw() * [3, 1e-4] + [7, 2]
         np.testing.assert_allclose(scaled(X), (X - X.mean(0)) / X.std(0), rtol=1e-9, atol=1e-9)
 
+    def test_what_models_make_of_a_constant_feature_stays_near(self):
+        """Draws of a model have noise there, too: a unit of it is one, and not a power of ten."""
+        scaler = FeatureScaler.of(np.full((20, 1), 3.0), np.ones(20))
+        np.testing.assert_allclose(
+            scaler.inverse_transform(np.array([[-9.0], [0.0], [2.0], [5.0]])).ravel(), [-6, 3, 5, 8]
+        )
+        np.testing.assert_allclose(scaler.transform(np.array([[3.0], [8.0]])).ravel(), [0, 5])
+
     def test_weight_is_repetition(self):
         X, times = draw(60), np.random.RandomState(1).randint(1, 4, 60)
         repeated = FeatureScaler.of(np.repeat(X, times, axis=0), np.ones(times.sum()))

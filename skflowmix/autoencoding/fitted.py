@@ -60,7 +60,7 @@ class FittedAutoencoder:
         return self.model.n_components
 
     def _tensor(self, values):
-        return torch.as_tensor(values, dtype=torch.float64, device=next(self.model.parameters()).device)
+        return torch.tensor(values, dtype=torch.float64, device=next(self.model.parameters()).device)
 
     def _rows(self, X):
         return self._tensor(self.units.inner(X)[0])

@@ -93,7 +93,7 @@ class FittedLabelledAutoencoder:
 
     def _rows(self, X):
         rows, _ = self.units.inner(X)
-        return torch.as_tensor(rows, dtype=torch.float64, device=self.model.log_prior.device)
+        return torch.tensor(rows, dtype=torch.float64, device=self.model.log_prior.device)
 
     def _codes(self, codes):
         return torch.as_tensor(codes, device=self.model.log_prior.device)

@@ -15,12 +15,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..autoencoding import AutoencoderSettings, FittedAutoencoder, fit_autoencoder
 from ..bridge import undisturbed
+from ..modules import FlowMixture
 from ..modules.autoencoder import Autoencoder
 from ..threads import one_thread
 from ..training import History
 from . import _whole_fit as whole_fit
 from ._callbacks import CallbackSupportMixin, reporting
 from ._files import load_estimator
+from ._latent import as_table
 from ._links import PAGE_OF_ESTIMATOR
 from ._parts import FittedPart
 from ._warnings import warn_of_autoencoder
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
 
 
 def _has_clusters(estimator):
-    if estimator.prior != "flow-mixture":
-        raise AttributeError("Clusters are there only with prior='flow-mixture'.")
+    fitted = vars(estimator).get("_state")
+    if not (estimator.prior == "flow-mixture" if fitted is None else isinstance(fitted.model.prior, FlowMixture)):
+        raise AttributeError("Clusters are there only after a fit with prior='flow-mixture'.")
     return True
 
 
@@ -210,10 +213,12 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+            Or a table, as `set_output` says, after a fit of one.
         """
         fitted = self._fitted
         source = check_random_state(self.random_state if random_state is None else random_state)
-        return fitted.sample(_number(n_samples, "n_samples"), source.randint(np.iinfo(np.int32).max))
+        rows = fitted.sample(_number(n_samples, "n_samples"), source.randint(np.iinfo(np.int32).max))
+        return as_table(self, rows)
 
     @available_if(_has_clusters)
     def predict(self, X: ArrayLike) -> np.ndarray:

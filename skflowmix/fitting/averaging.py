@@ -57,9 +57,9 @@ def fit_average(settings, table, recipe, *, before=None, report=QUIET):
 def _fit_average(settings, table, recipe, before, report):
     settings = replace(settings, n_estimators=number_of_members(settings, table, before))
     check_averaging(settings)
+    befores = None if before is None else _members_before(before, settings)
     if settings.n_estimators == 1:
         return fit_mixture(settings, table, recipe, before=before, report=report)
-    befores = None if before is None else _members_before(before, settings)
     if SOLVERS[settings.solver].is_em or not _have_the_same_components(befores):
         return mean_of_fits(_one_after_the_other(settings, table, recipe, befores, report))
     return mean_of_fits(fit_mixtures(settings, table, recipe, before=befores, report=report))

@@ -115,7 +115,7 @@ def _map_of(column, weight, index):
         raise ValueError(f"Feature {index} of X spans more than double precision can hold; rescale it.")
     deviates = size > 0
     if not deviates.any():
-        return center, 1.0, 0.0, 1.0
+        return center, _FAR, 0.0, 1 / _FAR
     with np.errstate(over="ignore"):
         limit = _FAR * _weighted_quantile(size[deviates], weight[deviates], 1 - _OUTLYING_SHARE)
     if not _SMALLEST <= limit <= _LARGEST:
