@@ -140,8 +140,8 @@ class DensityDisplay:
             If there are no such features, or fewer than two points in each direction.
         """
         _check_resolution(grid_resolution)
-        draws = _draw(estimator, n_samples, random_state) if X is None else None
-        rows = draws if X is None else as_rows(X)
+        draws = None if X is not None else _draw(estimator, n_samples, random_state)
+        rows: Any = draws if X is None else as_rows(X)
         n_features = rows.shape[1]
         panels = Panels.choose(features, feature_names(estimator, X, n_features))
         is_exact = [len(own) == n_features for own in panels.features]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import update_wrapper
 from types import MethodType
 from typing import Any
 
@@ -15,7 +14,6 @@ class _WithContamination:
 
     def __init__(self, method):
         self.method = method
-        update_wrapper(self, method)
 
     def __get__(self, estimator, owner=None):
         if estimator is None:
