@@ -47,12 +47,24 @@ class Scaled(torch.nn.Module):
         return self.norm(self.scale * self.linear(x))
 
 
+def with_dropout(n_inputs, n_outputs):
+    return torch.nn.Sequential(torch.nn.Linear(n_inputs, 8), torch.nn.Dropout(0.2), torch.nn.Linear(8, n_outputs))
+
+
 def rows_on_a_plane(n_rows=400):
     rng = np.random.default_rng(0)
     return rng.normal(size=(n_rows, 2)) @ rng.normal(size=(2, 5)) * 2 + 0.8 * rng.normal(size=(n_rows, 5)) + 1
 
 
 class TestKnownLikelihoods:
+    @pytest.mark.parametrize("seed", [0, 1])
+    def test_probabilities_of_all_recorded_values_sum_to_one(self, seed, device):
+        X = np.random.default_rng(seed).binomial(4, 0.2, (200, 1)).astype(float)
+        sizes = {"hidden_layer_sizes": (8,), "max_iter": 20, "random_state": seed, "device": device}
+        model = FlowAutoencoder(1, likelihood="logistic", **sizes).fit(X)
+        scores = model.score_samples(np.unique(X)[:, None], n_importance_draws=2000)
+        np.testing.assert_allclose(np.exp(scores).sum(), 1, atol=0.02)
+
     @pytest.mark.parametrize("posterior", ["normal", "full"])
     def test_a_linear_autoencoder_is_probabilistic_pca(self, posterior, device):
         """Tipping and Bishop (1999). One variance for all: features have one scale here, and the model may share it."""
@@ -253,7 +265,12 @@ class TestScikitLearnsWays:
             ({"n_importance_draws": True}, "n_importance_draws must be a number"),
             ({"encoder": lambda n_inputs, n_outputs: "network"}, r"encoder must make a torch\.nn\.Module"),
             ({"decoder": lambda n_inputs, n_outputs: torch.nn.Linear(n_inputs, 3)}, "decoder.* must make a module"),
-            ({"prior": "flow-mixture", "n_components": 500}, "n_components=500 is more than"),
+            ({"encoder": lambda n_inputs, n_outputs: torch.nn.Flatten()}, "encoder.* must make a module that maps"),
+            ({"encoder": lambda n_inputs, n_outputs: torch.nn.Linear(7, n_outputs)}, r"encoder\(5, 4\) must make"),
+            (
+                {"prior": "flow-mixture", "n_components": 500},
+                r"n_components=500 .* is more than the 108 rows to learn from; 12 others are held out",
+            ),
             ({"device": "cuda:99"}, "not available"),
         ],
     )
@@ -288,6 +305,20 @@ class TestScikitLearnsWays:
         FlowAutoencoder(2, encoder=Scaled, **FAST).fit(TABLE).sample(3)
         assert torch.equal(torch.get_rng_state(), torch_state)
         np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+
+    @pytest.mark.parametrize("name", ["encoder", "decoder"])
+    def test_noise_of_a_users_module_is_that_of_random_state(self, name, device):
+        torch_state = torch.get_rng_state()
+        models = [FlowAutoencoder(2, **{name: with_dropout}, **FAST, device=device).fit(TABLE) for _ in range(2)]
+        np.testing.assert_array_equal(models[0].transform(TABLE), models[1].transform(TABLE))
+        assert torch.equal(torch.get_rng_state(), torch_state)
+
+
+@pytest.mark.parametrize("max_iter", [1, 4])
+def test_a_prior_of_flows_takes_no_more_iterations_than_there_are(max_iter, device):
+    model = FlowAutoencoder(2, prior="flow-mixture", **FAST | {"max_iter": max_iter}, device=device).fit(TABLE)
+    assert model.n_iter_ == max_iter
+    assert np.isfinite(model.score_samples(TABLE)).all()
 
 
 class TestHardRows:

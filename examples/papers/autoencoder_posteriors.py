@@ -36,6 +36,7 @@ CASES = (
 )
 PUBLISHED = {
     ("normal", 1): "-94.18 / -88.95",
+    ("iaf", 8): "-80.80 / -79.10 (residual networks, normal -84.08 / -81.08)",
     ("hamiltonian", 1): "-91.70 / -88.08",
     ("hamiltonian", 4): "-89.82 / -86.40",
     ("hamiltonian", 8): "-88.30 / -85.51",

@@ -1,8 +1,10 @@
 """Networks, encoder, likelihood and prior, as settings ask for them."""
 
 from collections.abc import Callable
+from contextlib import contextmanager
 from functools import partial
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -96,6 +98,17 @@ def new_autoencoder(settings, likelihood, units, n_features, seed, *, n_conditio
     return model.to(getattr(torch, settings.dtype))
 
 
+@contextmanager
+def own_noise_of_modules(settings, device, random_state):
+    """Seed torch's global generators, of which modules of a user's own may draw noise, and leave them as found."""
+    if not any(getattr(settings, name, None) for name in ("encoder", "decoder", "classifier")):
+        yield
+        return
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(random_state.randint(np.iinfo(np.int32).max))
+        yield
+
+
 def linear_layer(dropout):
     """What makes the layers of perceptrons, as `modules.dense.Dense`."""
     return noisy_linear(dropout) if dropout else Dense
@@ -131,9 +144,16 @@ def new_network(make, n_inputs, hidden_layer_sizes, generator, name, n_outputs, 
         network = make(n_inputs, n_outputs)
     if not isinstance(network, nn.Module):
         raise ValueError(f"{name} must make a torch.nn.Module; it made {type(network).__name__}.")
-    was_training = network.training
-    with torch.no_grad():
-        found = network.eval()(torch.zeros(2, n_inputs, dtype=next(network.parameters()).dtype))
+    was_training, dtypes = network.training, [parameter.dtype for parameter in network.parameters()]
+    rows = torch.zeros(2, n_inputs, dtype=dtypes[0] if dtypes else torch.get_default_dtype())
+    try:
+        with torch.no_grad():
+            found = network.eval()(rows)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"{name}({n_inputs}, {n_outputs}) must make a module that maps rows of {n_inputs} numbers to rows of "
+            f"{n_outputs}; of two rows of zeros it said {type(error).__name__}: {error}"
+        ) from error
     if found.shape != (2, n_outputs):
         raise ValueError(
             f"{name}({n_inputs}, {n_outputs}) must make a module that maps rows of {n_inputs} numbers to rows of "

@@ -13,7 +13,7 @@ from ..bridge import device_of_rows, in_double, resolve_device, seeded_generator
 from ..fitting.rows import validation_splits
 from ..modules.weight_noise import seed_weight_noise
 from ..training import QUIET, History, TrainingOptions, train
-from .architecture import new_autoencoder
+from .architecture import new_autoencoder, own_noise_of_modules
 from .batches import Observed, ObservedBatches, binarized, draw_noise
 from .fitted import FittedAutoencoder
 from .objective import BoundObjective
@@ -50,6 +50,7 @@ def fit_autoencoder(settings, X, *, report=QUIET):
     units = UNITS[likelihood](X)
     model = new_autoencoder(settings, likelihood, units, X.shape[1], new_seed(random_state)).to(device)
     data = Data.of(settings, units, X, likelihood, device, random_state)
+    check_prior(settings, data)
     seed_weight_noise(model, seeded_generator(new_seed(random_state), device))
 
     def current(iteration):
@@ -58,7 +59,8 @@ def fit_autoencoder(settings, X, *, report=QUIET):
         return [FittedAutoencoder(as_it_is, likelihood, units, data.seed, score, False, History())]
 
     report.show(current)
-    score, converged, history = _train(settings, model, data, random_state, report)
+    with own_noise_of_modules(settings, device, random_state):
+        score, converged, history = _train(settings, model, data, random_state, report)
     return FittedAutoencoder(
         in_double(model), likelihood, units, new_seed(random_state), score[0] + data.log_det, converged, history
     )
@@ -71,16 +73,27 @@ def _train(settings, model, data, random_state, report):
     source = data.batches(settings, model)
     if settings.prior == "normal":
         return train(model, source, options, objective=objective, **what)
-    n_before = max(int(_SHARE_BEFORE_THE_PRIOR * settings.max_iter), 1)
-    before = replace(options, max_iter=n_before, n_step_sizes=1)
-    score, _, warm_up = train(model, source, before, objective=objective, phase="warm-up", **what)
+    warm_up, n_before = History(), int(_SHARE_BEFORE_THE_PRIOR * settings.max_iter)
+    if n_before:
+        before = replace(options, max_iter=n_before, n_step_sizes=1)
+        score, _, warm_up = train(model, source, before, objective=objective, phase="warm-up", **what)
     model.prior = start_prior(settings, model, data.x, random_state)
     if warm_up.interrupted:
         return score, False, warm_up
-    after = replace(options, max_iter=max(settings.max_iter - warm_up.n_iter, 1), ramp_iter=0)
+    after = replace(options, max_iter=settings.max_iter - warm_up.n_iter, ramp_iter=0)
     score, converged, history = train(model, source, after, objective=replace(objective, warms_up=False), **what)
-    history.follow(warm_up)
+    if n_before:
+        history.follow(warm_up)
     return score, converged, history
+
+
+def check_prior(settings, data):
+    """Raise a ValueError where a prior of flows has more components than there are rows to learn from."""
+    if settings.prior == "flow-mixture" and settings.n_components > len(data.x):
+        raise ValueError(
+            f"n_components={settings.n_components} of prior='flow-mixture' is more than the {len(data.x)} rows to "
+            f"learn from; {len(data.validation)} others are held out."
+        )
 
 
 def new_seed(random_state):

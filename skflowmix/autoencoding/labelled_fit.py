@@ -15,7 +15,7 @@ from ..fitting.rows import effective_weights, merge_repeated_rows, validation_sp
 from ..modules.labelled_autoencoder import LabelledAutoencoder
 from ..modules.weight_noise import seed_weight_noise
 from ..training import QUIET, History, train
-from .architecture import linear_layer, new_autoencoder, new_network
+from .architecture import linear_layer, new_autoencoder, new_network, own_noise_of_modules
 from .batches import binarized, draw_noise
 from .fit import new_seed, training_options
 from .labelled_batches import LabelledBatches, LabelledRows
@@ -65,14 +65,15 @@ def fit_labelled_autoencoder(settings, table, *, report=QUIET):
         return [FittedLabelledAutoencoder(as_it_is, rows.classes, likelihood, units, 0, score, False, History())]
 
     report.show(current)
-    score, converged, history = train(
-        model,
-        data.batches(settings, model),
-        training_options(settings),
-        objective=LabelledObjective(bound, supervised_weight(settings, rows), settings.spreading_weight),
-        validation=data.held_out(settings, model),
-        report=report,
-    )
+    with own_noise_of_modules(settings, device, random_state):
+        score, converged, history = train(
+            model,
+            data.batches(settings, model),
+            training_options(settings),
+            objective=LabelledObjective(bound, supervised_weight(settings, rows), settings.spreading_weight),
+            validation=data.held_out(settings, model),
+            report=report,
+        )
     seed = new_seed(random_state)
     return FittedLabelledAutoencoder(
         in_double(model), rows.classes, likelihood, units, seed, score[0], converged, history

@@ -78,8 +78,6 @@ def clusters(mean, n_components, random_state):
     """Responsibilities (N, K) of a Gaussian mixture for latent places, the one with the best silhouette of several."""
     if n_components == 1:
         return np.ones((len(mean), 1))
-    if len(mean) < n_components:
-        raise ValueError(f"n_components={n_components} is more than the {len(mean)} rows of X.")
     weight = np.ones(len(mean))
     tried = [_gaussian_clusters(mean, n_components, weight, random_state) for _ in range(_N_STARTS)]
     chosen = random_state.permutation(len(mean))[:_ROWS_THAT_JUDGE]

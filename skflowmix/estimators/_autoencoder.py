@@ -75,7 +75,8 @@ class FlowAutoencoder(AutoencoderEstimator):
         Noise in the weights of the perceptrons in training: a rate of Gaussian dropout, below 1, or rates that are
         learned (arXiv:1506.02557).
     free_bits : float, default=0.0
-        Nats of the divergence of each latent feature that cost nothing in training, so that more of them are used.
+        Nats of the divergence of each latent feature that cost nothing in training, so that more of them are used; but
+        for a normal or full posterior with a normal prior, of all features together, as many times as there are.
     kl_warm_up_iter : int, default=0
         Iterations over which the divergence of posterior and prior comes in.
     n_importance_draws : int, default=1

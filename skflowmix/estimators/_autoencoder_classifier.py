@@ -69,7 +69,8 @@ class FlowAutoencoderClassifier(AutoencoderClassifierEstimator):
         neighbours (Zhou et al., 2004), in distances of X as it is. With 0 rows without a label have their bound alone,
         as in arXiv:1406.5298: of scikit-learn's digits, five of each labelled, three in ten are then told wrong.
     free_bits : float, default=0.0
-        Nats of the divergence of each latent feature that cost nothing in training, so that more of them are used.
+        Nats of the divergence of each latent feature that cost nothing in training, so that more of them are used; but
+        for a normal or full posterior with a normal prior, of all features together, as many times as there are.
     kl_warm_up_iter : int, default=0
         Iterations over which the divergence of posterior and prior comes in.
     n_importance_draws : int, default=1

@@ -161,7 +161,7 @@ class DiscretizedLogistic(Likelihood):
         above, below = (arm + half) / scale, (arm - half) / scale
         # sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - exp(b - a)), no digits cancelling
         inside = logsigmoid(above) + logsigmoid(-below) + torch.log(-torch.expm1(-self.width[0] / scale))
-        first, last = x <= self.low[0], x >= self.high[0]
+        first, last = x < self.low[0] + half, x > self.high[0] - half  # whatever type the grid was rounded in
         log_prob = torch.where(first, logsigmoid(above), torch.where(last, logsigmoid(-below), inside))
         return torch.where(first & last, 0.0, log_prob).sum(-1)
 
