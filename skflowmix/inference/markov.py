@@ -121,8 +121,7 @@ class _Run:
         """Hamiltonian dynamics in the latent space of a component of each chain's state."""
         component = torch.multinomial(self.log_joint.softmax(1), 1, generator=self.generator).squeeze(1)
         with torch.no_grad():
-            rows, _ = self.mixture._share(self.x)
-            z = self._own(self.mixture.flow(rows)[0], component)
+            z = self._own(self.mixture.latent(self.x), component)
         momentum = torch.randn(z.shape, generator=self.generator, dtype=z.dtype, device=z.device)
         step = self.step_size * (0.7 + 0.6 * self._uniform(len(z), 1))
         before, slope = self._latent(z, component)[:2]
