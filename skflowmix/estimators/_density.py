@@ -84,7 +84,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         Mixtures of `n_components` each that are fitted side by side, each with another start and other rows held out;
         the density is the mean of theirs, one mixture in which the components of one follow those of the other. "auto"
         takes six where there are fewer than fifty rows for each component and feature, which they describe much better
-        than one, for three to four times its time; four of more rows; and one where X has more than 50,000 values
+        than one, for two to three times its time; four of more rows; and one where X has more than 50,000 values
         then, or 250,000 at all. It is one as well where components are told apart by more than the rows (labels, a
         posterior network, a prior that prunes them, their own flows, weights or first responsibilities), and with the
         solvers "em" and "hard-em", which fit one after the other.

@@ -16,6 +16,7 @@ from scipy.stats import norm
 from sklearn.neighbors import NearestNeighbors
 
 _SHARES = np.array([0, 0.01, 0.03, 0.1, 0.3, 1])
+_MOST = 0.1  # More serves kernels, but not flows, which learn from all rows what one kernel cannot tell.
 _WIDTHS = np.array([0.35, 0.5, 0.7, 1, 1.4, 2])
 _SIZES = 5, 20  # of neighbourhoods: as of the noise, and such as tell a covariance
 _MOST_ROWS, _MOST_SCORED, _N_NEAREST = 10_000, 250, 30
@@ -37,7 +38,7 @@ def independent_share(X, random_state):
     Returns
     -------
     float
-        One of few numbers between 0 and 1; 0 for one feature, or less than four rows.
+        One of few numbers between 0 and a tenth; 0 for one feature, or less than four rows.
     """
     order = random_state.permutation(len(X))[:_MOST_ROWS]
     n_scored = min(len(order) // 2, _MOST_SCORED)
@@ -48,7 +49,7 @@ def independent_share(X, random_state):
         scored, rest = X[order[:n_scored]], X[order[n_scored:]]
         scores += [_held_out_scores(rest, scored, size) for size in _SIZES]
         order = np.roll(order, -n_scored)
-    return float(_SHARES[scores.max((0, 2)).argmax()])
+    return min(float(_SHARES[scores.max((0, 2)).argmax()]), _MOST)
 
 
 def own_noise(X, neighbors):
