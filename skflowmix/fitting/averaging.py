@@ -17,12 +17,12 @@ from .fit import fit_mixture, fit_mixtures
 from .fitted import FittedMixture
 from .outliers import with_offset
 
-_OF_FEW_ROWS, _OF_MORE = 6, 4
+_OF_FEW_ROWS, _OF_MORE, _OF_MANY = 6, 4, 2
 _MANY_VALUES, _TOO_MANY_VALUES = 50_000, 250_000
 
 
 def number_of_members(settings, table, before):
-    """How many fits are averaged: "auto" is six of few rows, four of more, and one of many.
+    """How many fits are averaged: "auto" is six of few rows, four of more, and two or one of many.
 
     What members gain falls with the rows, and what they cost grows with them. It is one as well where several would not
     be what was asked for: where components are told apart by labels, a posterior network, a prior that prunes them, or
@@ -40,7 +40,7 @@ def number_of_members(settings, table, before):
     n_components = 1 if settings.n_components == "auto" else settings.n_components
     if has_few_rows(len(table.X), n_components, table.X.shape[1]):
         return _OF_FEW_ROWS
-    return 1 if table.X.size > _MANY_VALUES else _OF_MORE
+    return _OF_MANY if table.X.size > _MANY_VALUES else _OF_MORE
 
 
 def check_averaging(settings):
