@@ -214,7 +214,8 @@ def test_the_mean_describes_new_rows_better_than_its_members(device):
 @pytest.mark.parametrize(
     ("changes", "n_members"),
     [
-        ({}, 4),
+        ({}, 6),
+        ({"n_components": "auto"}, 6),
         ({"posterior": "amortized"}, 1),
         ({"solver": "em"}, 1),
         ({"weights_init": [0.5, 0.5]}, 1),
@@ -224,12 +225,22 @@ def test_the_mean_describes_new_rows_better_than_its_members(device):
     ],
     ids=lambda changes: str(list(changes)) if isinstance(changes, dict) else "",
 )
-def test_four_are_averaged_unless_something_tells_the_components_apart(changes, n_members):
+def test_several_are_averaged_unless_something_tells_the_components_apart(changes, n_members):
     settings = Settings.of(density(**{"n_estimators": "auto"} | changes).get_params())
     assert number_of_members(settings, Table(X, None, np.ones(90)), None) == n_members
     assert number_of_members(settings, Table(X, np.repeat([0, -1], 45), np.ones(90)), None) == 1
     assert number_of_members(settings, Table(np.zeros((250_001, 1)), None, np.ones(1)), None) == 1
+    assert number_of_members(settings, Table(np.zeros((2, 130_000)), None, np.ones(2)), None) == 1
     assert number_of_members(replace(settings, n_estimators=3), Table(X, None, np.ones(90)), None) == 3
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_features", "n_members"), [(199, 2, 6), (200, 2, 4), (25_000, 2, 4), (25_001, 2, 2), (3000, 43, 6)]
+)
+def test_the_fewer_the_rows_the_more_are_averaged(n_rows, n_features, n_members):
+    settings = Settings.of(density(n_components=2, n_estimators="auto").get_params())
+    table = Table(np.zeros((n_rows, n_features)), None, np.ones(n_rows))
+    assert number_of_members(settings, table, None) == n_members
 
 
 def test_a_warm_start_cannot_go_on_from_more_members_than_it_has(device):
@@ -244,7 +255,7 @@ def test_a_warm_start_has_as_many_members_as_there_were(device):
     model = density(device, n_estimators=1, warm_start=True, max_iter=2).fit(X)
     model.set_params(n_estimators="auto").fit(X)
     assert model.n_components_ == 2
-    assert density(device, n_estimators="auto", max_iter=2).fit(X).n_components_ == 8
+    assert density(device, n_estimators="auto", max_iter=2).fit(X).n_components_ == 12
 
 
 @pytest.mark.parametrize(

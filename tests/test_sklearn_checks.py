@@ -24,9 +24,11 @@ AMORTIZED = {"posterior": "amortized", "max_iter": 10}  # its network begins wit
     [
         *(
             estimator_class(**CHEAP | posterior)
-            for estimator_class in (FlowMixtureClustering, FlowMixtureDensity, FlowMixtureClassifier)
+            for estimator_class in (FlowMixtureClustering, FlowMixtureClassifier)
             for posterior in ({}, AMORTIZED)
         ),
+        FlowMixtureDensity(**CHEAP, n_estimators=2),
+        FlowMixtureDensity(**CHEAP | AMORTIZED),
         FlowMixtureClustering(**CHEAP, solver="em"),
         FlowMixtureClassifier(**CHEAP, solver="hard-em"),
         FlowAutoencoder(2, hidden_layer_sizes=(8,), max_iter=5),

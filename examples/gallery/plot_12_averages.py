@@ -4,7 +4,8 @@ Averages of fits
 
 On few rows a flow learns some of them by heart. Several fits err in different places, so that their mean is better than
 each: ``n_estimators`` trains as many mixtures side by side, with other rows held out in each, and makes one mixture of
-them, whose density, draws and probabilities are exact as ever. By default there are four.
+them, whose density, draws and probabilities are exact as ever. By default there are six
+where rows are few.
 """
 
 import matplotlib.pyplot as plt

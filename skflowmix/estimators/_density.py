@@ -83,10 +83,11 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     n_estimators : int or "auto", default="auto"
         Mixtures of `n_components` each that are fitted side by side, each with another start and other rows held out;
         the density is the mean of theirs, one mixture in which the components of one follow those of the other. "auto"
-        takes four, which describe few rows much better than one, for two to three times its time; but one where
-        components are told apart by more than the rows (labels, a posterior network, a prior that prunes them, their
-        own flows, weights or first responsibilities), with the solvers "em" and "hard-em", which fit one after the
-        other, and where X has more than 250,000 values.
+        takes six where there are fewer than fifty rows for each component and feature, which they describe much better
+        than one, for two to three times its time; four of more rows, but two where X has more than 50,000 values; and
+        one where it has more than 250,000 at all. It is one as well where components are told apart by more than the
+        rows (labels, a posterior network, a prior that prunes them, their own flows, weights or first
+        responsibilities), and with the solvers "em" and "hard-em", which fit one after the other.
         `lower_bound_` is the mean of the mixtures' own, `lower_bounds_` are those of one after the other, and
         `history_` has theirs as `members`.
     contamination : float, default=None

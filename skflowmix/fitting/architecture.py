@@ -37,8 +37,13 @@ def number_of_shared_layers(settings, n_rows, n_components, n_features):
     """
     if settings.n_shared_layers != "auto":
         return settings.n_shared_layers
-    few = n_components > 1 and n_rows < _FEW_ROWS * n_components * n_features
+    few = n_components > 1 and has_few_rows(n_rows, n_components, n_features)
     return settings.n_layers if few and isinstance(settings.flow, str) else 0
+
+
+def has_few_rows(n_rows, n_components, n_features):
+    """Whether flows learn from too little to be learned well: from fewer than 50 rows a component and feature."""
+    return n_rows < _FEW_ROWS * n_components * n_features
 
 
 def check_number_of_flows(settings, n_components):

@@ -12,20 +12,22 @@ from sklearn.utils import check_random_state
 
 from ..modules.averages import mean_of
 from ..training import QUIET, SOLVERS, History
+from .architecture import has_few_rows
 from .fit import fit_mixture, fit_mixtures
 from .fitted import FittedMixture
 from .outliers import with_offset
 
-_AUTOMATIC = 4
-_MANY_VALUES = 250_000
+_OF_FEW_ROWS, _OF_MORE, _OF_MANY = 6, 4, 2
+_MANY_VALUES, _TOO_MANY_VALUES = 50_000, 250_000
 
 
 def number_of_members(settings, table, before):
-    """How many fits are averaged: "auto" is four, or one where that would not be what was asked for.
+    """How many fits are averaged: "auto" is six of few rows, four of more, and two or one of many.
 
-    So it is where components are told apart by labels, a posterior network, a prior that prunes them, or their own
-    flows, weights or first responsibilities; where the solver has to fit one after the other; and where there are so
-    many rows that one fit takes minutes. A warm start goes on from as many as there are.
+    What members gain falls with the rows, and what they cost grows with them. It is one as well where several would not
+    be what was asked for: where components are told apart by labels, a posterior network, a prior that prunes them, or
+    their own flows, weights or first responsibilities; where the solver has to fit one after the other; and where there
+    are so many values that one fit takes minutes. A warm start goes on from as many as there are.
     """
     if settings.n_estimators != "auto":
         return int(settings.n_estimators)
@@ -33,8 +35,12 @@ def number_of_members(settings, table, before):
         return max(len(before.members), 1)
     named = table.y is not None or settings.posterior != "exact" or settings.prunes or not settings.one_flow
     given = settings.weights_init is not None or settings.gives_responsibilities
-    takes_long = SOLVERS[settings.solver].is_em or table.X.size > _MANY_VALUES
-    return 1 if named or given or takes_long else _AUTOMATIC
+    if named or given or SOLVERS[settings.solver].is_em or table.X.size > _TOO_MANY_VALUES:
+        return 1
+    n_components = 1 if settings.n_components == "auto" else settings.n_components
+    if has_few_rows(len(table.X), n_components, table.X.shape[1]):
+        return _OF_FEW_ROWS
+    return _OF_MANY if table.X.size > _MANY_VALUES else _OF_MORE
 
 
 def check_averaging(settings):

@@ -76,7 +76,7 @@ def _fit_mixtures(settings, table, recipe, before, report):
         else:
             mixture, resp = FlowMixture.stack([_go_on(fit, settings, random_state) for fit in before]), None
         note("the neighbours of each row")
-        supply = make_supply(X, data, splits, resp, plan, settings, random_state)
+        supply = make_supply(X, data, splits, resp, plan, settings, recipe, random_state)
     report.show(partial(_as_it_is, mixture, plan=plan, data=data, splits=splits))
     training = Training.of(settings, recipe, data, splits[0], continues=before is not None, report=report)
     fits, states = [], training.solve(mixture, supply, random_state)

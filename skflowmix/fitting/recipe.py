@@ -37,6 +37,8 @@ class Recipe:
         Whether the state at the end of the warm-up is one of them, and the start's clusters are its labels.
     holds_out_of_start : bool
         Whether the Gaussians that components start from know nothing of the rows that are held out.
+    shrinks_noise : bool
+        Whether rows are blurred across the ways to their neighbours as well, as far as that describes others better.
     tells_classes : bool
         Whether the classes are what is asked for, so that rows have the class that is guessed for them, and noise under
         which classes are told apart best.
@@ -51,6 +53,7 @@ class Recipe:
     choose: Callable
     seeks_clusters: bool = False
     holds_out_of_start: bool = False
+    shrinks_noise: bool = False
     tells_classes: bool = False
     grows: bool = False
 
@@ -97,6 +100,7 @@ DENSITY = Recipe(
     count=_count_clusters,
     choose=best_score,
     holds_out_of_start=True,
+    shrinks_noise=True,
     grows=True,
 )
 CLASSIFICATION = Recipe(

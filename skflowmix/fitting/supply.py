@@ -9,6 +9,7 @@ import torch
 
 from ..bridge import device_of_rows, resolve_device, seeded_generator
 from ..training import RowBatches, Rows
+from .row_noise import independent_share, own_noise
 from .rows import nearest_neighbors
 
 _FULL_BATCH = 512
@@ -41,13 +42,15 @@ class Supply:
         if self.n_members == 1:
             return self
         batches, restarts = self.batches, (index * n_restarts, (index + 1) * n_restarts)
-        neighbors = None if batches.neighbors is None else batches.neighbors[:, restarts[0]]
-        own = replace(batches, rows=batches.rows.of_restarts(*restarts), neighbors=neighbors)
+        neighbors, noise = (
+            None if column is None else column[:, restarts[0]] for column in (batches.neighbors, batches.own_noise)
+        )
+        own = replace(batches, rows=batches.rows.of_restarts(*restarts), neighbors=neighbors, own_noise=noise)
         validation = None if self.validation is None else self.validation.of_restarts(*restarts)
         return Supply(own, validation, self.device)
 
 
-def make_supply(X, data, splits, resp, plan, settings, random_state):
+def make_supply(X, data, splits, resp, plan, settings, recipe, random_state):
     """Rows of a training set as training gets them.
 
     Parameters
@@ -61,6 +64,7 @@ def make_supply(X, data, splits, resp, plan, settings, random_state):
         First responsibilities.
     plan : Plan
     settings : Settings
+    recipe : Recipe
     random_state : RandomState
 
     Returns
@@ -73,12 +77,14 @@ def make_supply(X, data, splits, resp, plan, settings, random_state):
     rows = rows.each(lambda column: column.to(home))
     found = [nearest_neighbors(X[training], data.codes[training], random_state) for training, _ in splits]
     neighbors, scales = zip(*found, strict=True)
+    share = independent_share(X[splits[0][0]], random_state) if recipe.shrinks_noise else 0.0
     batches = RowBatches(
         _side_by_side(rows, [training for training, _ in splits], settings.n_init),
         _batch_size(settings, len(splits[0][0])),
         noise=_noise(settings, plan, rows.x),
         neighbors=_stack([torch.as_tensor(of_split, device=home) for of_split in neighbors], settings.n_init),
-        neighbor_noise=_NEIGHBOR_NOISE * scales[0],
+        neighbor_noise=_NEIGHBOR_NOISE * scales[0] * (1 - share) ** 0.5,
+        own_noise=_own_noise(X, splits, neighbors, _NEIGHBOR_NOISE * scales[0] * share**0.5, rows.x, settings),
         generator=seeded_generator(random_state.randint(np.iinfo(np.int32).max), home),
     )
     held_out = [validation for _, validation in splits]
@@ -91,6 +97,15 @@ def _noise(settings, plan, like):
     if plan.noise is None:
         return float(np.sqrt(settings.reg_covar))
     return torch.as_tensor(np.sqrt(settings.reg_covar + plan.noise)).to(like)
+
+
+def _own_noise(X, splits, neighbors, size, like, settings):
+    """Standard deviation of what each feature of a row is blurred by on its own, or None where it is not."""
+    if not size:
+        return None
+    found = zip(splits, neighbors, strict=True)
+    noise = [torch.as_tensor(size * own_noise(X[training], of_split)).to(like) for (training, _), of_split in found]
+    return _stack(noise, settings.n_init)
 
 
 def _side_by_side(rows, indices, n_init):

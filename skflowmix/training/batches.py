@@ -151,6 +151,8 @@ class RowBatches:
     neighbor_noise : float
         Standard deviation of another noise: the part of the way to one of its neighbours, drawn anew, that a row
         is moved in every step.
+    own_noise : Tensor of shape (N, D) or (N, R, D), or None
+        Standard deviation of normal noise that each row has of its own in each feature, in addition.
     generator : torch.Generator, or None
         On the device of the rows; orders them and draws the noise.
     """
@@ -160,6 +162,7 @@ class RowBatches:
     noise: float | torch.Tensor = 0.0
     neighbors: torch.Tensor | None = None
     neighbor_noise: float = 0.0
+    own_noise: torch.Tensor | None = None
     generator: torch.Generator | None = None
 
     @property
@@ -204,6 +207,8 @@ class RowBatches:
         if self.neighbors is not None:
             way = self._a_neighbor(self.neighbors, index) - x
             noisy = noisy + self.neighbor_noise * self._draw((*x.shape[:-1], 1)) * way
+        if self.own_noise is not None:
+            noisy = noisy + self.own_noise.index_select(0, index) * self._draw(x.shape)
         return noisy
 
     def _a_neighbor(self, neighbors, index):
