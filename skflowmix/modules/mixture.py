@@ -186,13 +186,21 @@ class FlowMixture(nn.Module):
     def _draw(self, n_samples, generator):
         """So many rows of every component, (K, N, D), and their log-densities under it, (K, N)."""
         shape = (self.n_components, n_samples, self.base.n_features)
-        z = self.base.sample(shape, generator=generator, dtype=self.logits.dtype, device=self.logits.device)
+        like = {"dtype": self.logits.dtype, "device": self.logits.device}
+        return self.from_latent(self.base.sample(shape, generator=generator, **like))
+
+    def from_latent(self, z):
+        """Rows (K, N, D) of a mixture of one restart that latent rows (K, N, D) stand for, and log p(x | k), (K, N)."""
         x, ladj = self.flow.inverse(z)
         log_prob = self.base.log_prob(z) - ladj
         if self.shared is None:
             return x, log_prob
         x, ladj = self.shared.inverse(x.flatten(0, 1)[None])
-        return x.view(shape), log_prob - ladj.view(shape[:2])
+        return x.view(z.shape), log_prob - ladj.view(z.shape[:2])
+
+    def to_latent(self, x):
+        """Latent rows of each component for rows (N, D), Tensor of shape (R K, N, D)."""
+        return self.flow(self._share(x)[0])[0]
 
     def rsample_and_log_prob(self, n_samples, *, generator=None):
         r"""Differentiable draws of every component, and the log-density of the mixture at them.
@@ -223,17 +231,7 @@ class FlowMixture(nn.Module):
         return x, self.restart_log_joint(x.flatten(1, 2)).logsumexp(-1).view(x.shape[:3])
 
     def restart_place(self, z):
-        """Rows of each of the R mixtures that latent rows stand for.
-
-        Parameters
-        ----------
-        z : Tensor of shape (R K, N, D)
-            Draws of the base, for each component.
-
-        Returns
-        -------
-        Tensor of shape (R, K, N, D)
-        """
+        """Rows (R, K, N, D) of R mixtures that latent rows of each component, (R K, N, D), stand for."""
         x = self.flow.inverse(z)[0].unflatten(0, (self.n_restarts, self.n_components))
         if self.shared is None:
             return x
