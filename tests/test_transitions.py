@@ -233,7 +233,8 @@ def small(device):
 
 @pytest.fixture(scope="module")
 def bent(device):
-    return fit(device, **FAST, transition="hamiltonian", n_leapfrog_steps=4, tol=0.02, n_iter_no_change=3)
+    parameters = {"learning_rate_init": 3e-2, "tol": 0.02, "n_iter_no_change": 3}
+    return fit(device, **FAST, transition="hamiltonian", n_leapfrog_steps=4, **parameters)
 
 
 def test_a_hamiltonian_chain_bends_a_normal_density(bent, device):
