@@ -56,6 +56,23 @@ def test_density_is_the_mean_of_the_densities(flow, changes):
         torch.testing.assert_close(log_prob, own, atol=1e-6, rtol=1e-6)
 
 
+def test_rows_go_through_the_layers_that_a_members_components_share_once():
+    mixtures = [random_mixture("nsf", n, n_components=n, n_shared_layers=2) for n in (2, 3, 1)]
+    mean, x, batches = mean_of(mixtures), torch.as_tensor(X), []
+    mean.shared.register_forward_hook(lambda module, rows, result: batches.append(len(rows[0])))
+    joint = torch.cat([mixture.log_joint(x) - np.log(3) for mixture in mixtures], 1)
+    torch.testing.assert_close(mean.log_joint(x), joint)
+    assert batches == [3]
+    some = mean.select([5, 2, 3])
+    torch.testing.assert_close(some.component_log_prob(x)[0], mean.component_log_prob(x)[0][:, [5, 2, 3]])
+    assert some.route == [1, 0, 0]
+    assert {len(parameter) for parameter in some.shared.parameters()} == {2}
+    z = torch.randn(6, 40, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    place = mean.restart_place(z)[0]
+    for k, rows in enumerate(place):
+        torch.testing.assert_close(mean.latent(rows)[k], z[k], atol=1e-6, rtol=1e-6)
+
+
 def test_mixtures_of_different_size():
     mixtures = [random_mixture("nsf", 0, n_components=2), random_mixture("nsf", 1, n_components=4)]
     mean = mean_of(mixtures)

@@ -104,9 +104,7 @@ class FittedMixture:
 
     def _latent(self, X):
         component, mixture = self._values("log_resp", X)[0].argmax(1), self.mixture
-        x = torch.as_tensor(self.plan.scaler.transform(X)).to(mixture.logits)[None]
-        x = x if mixture.shared is None else mixture.shared(x)[0]
-        z, _ = mixture.flow(x.expand(mixture.n_components, *x.shape[1:]))
+        z = mixture.latent(torch.as_tensor(self.plan.scaler.transform(X)).to(mixture.logits))
         return z[component, torch.arange(len(X), device=z.device)]
 
     def _in_chunks(self, X, function):

@@ -148,7 +148,7 @@ class _Run:
     def move(self):
         """Hamiltonian dynamics in the latent space of a component of each chain's state."""
         component = torch.multinomial(self.state.log_joint.softmax(1), 1, generator=self.generator).squeeze(1)
-        z = self.mixture.to_latent(self.state.x)[component, torch.arange(len(component), device=component.device)]
+        z = self.mixture.latent(self.state.x)[component, torch.arange(len(component), device=component.device)]
         momentum = torch.randn(z.shape, generator=self.generator, dtype=z.dtype, device=z.device)
         step = self.step_size * (0.7 + 0.6 * self._uniform(len(z), 1))
         before, slope, _ = self._latent(z, component)

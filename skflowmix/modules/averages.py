@@ -1,13 +1,12 @@
 """The mean of several mixtures, which is one mixture of all their components."""
 
-import copy
 import math
 
 import torch
 
 from . import component_axis
 from .mixture import FlowMixture
-from .transforms import Compose, Grouped
+from .transforms import Grouped
 
 
 @torch.no_grad()
@@ -27,23 +26,18 @@ def mean_of(mixtures):
     FlowMixture
         The components of the first mixture, then those of the second, and so on.
     """
-    flow = component_axis.stack([_flow_with_shared_layers(mixture) for mixture in mixtures])
+    flow = component_axis.stack([mixture.flow for mixture in mixtures])
     for module in flow.modules():
         if isinstance(module, Grouped):
             size = module.n_components
             module.members = [[i * size + k for i in range(len(mixtures)) for k in group] for group in module.members]
     base = component_axis.stack([mixture.base for mixture in mixtures])
     n_components = sum(mixture.n_components for mixture in mixtures)
-    mean = FlowMixture(flow, base, n_components)
+    shared, route = None, None
+    if mixtures[0].shared is not None:
+        shared = component_axis.stack([mixture.shared for mixture in mixtures])
+        route = [i for i, mixture in enumerate(mixtures) for _ in range(mixture.n_components)]
+    mean = FlowMixture(flow, base, n_components, shared=shared, route=route)
     logits = torch.cat([mixture.log_weights() for mixture in mixtures], 1) - math.log(len(mixtures))
     component_axis.put(mean, "logits", logits)
     return mean.train(mixtures[0].training)
-
-
-def _flow_with_shared_layers(mixture):
-    """The flow of all components, each with a copy of the layers that they share."""
-    if mixture.shared is None:
-        return mixture.flow
-    shared = copy.deepcopy(mixture.shared)
-    component_axis.keep(shared, [0] * mixture.n_components)
-    return Compose([shared, mixture.flow])

@@ -14,7 +14,7 @@ import copy
 import torch
 from torch import nn
 
-from . import component_axis
+from . import component_axis, sharing
 from .workload import evaluate_some, rows_at_once
 
 
@@ -33,6 +33,9 @@ class FlowMixture(nn.Module):
         Number R of mixtures.
     shared : Transform, default=None
         First steps of all components of a mixture, with a component axis of length R.
+    route : sequence of int of length K, default=None
+        Of a single mixture that is the mean of some: which of theirs each component's shared layers are, whose
+        component axis is as long as those are many. None is one for all.
     posterior : PosteriorNetwork, default=None
         Network of R restarts that answers for the components' probabilities given a row. None leaves that to
         Bayes' rule.
@@ -51,9 +54,9 @@ class FlowMixture(nn.Module):
     torch.Size([5, 3])
     """
 
-    def __init__(self, flow, base, n_components, *, n_restarts=1, shared=None, posterior=None):
+    def __init__(self, flow, base, n_components, *, n_restarts=1, shared=None, route=None, posterior=None):
         super().__init__()
-        self.shared = shared
+        self.shared, self.route = shared, route
         self.flow = flow
         self.base = base
         self.n_components = n_components
@@ -93,17 +96,24 @@ class FlowMixture(nn.Module):
         return self.base.log_prob(z) + ladj
 
     def _share(self, x):
-        """Rows as they reach the components, (R K, N, D), and the shared layers' log-determinant, (R, N, 1).
+        """Rows as they reach the components, (R K, N, D), and the shared layers' log-determinant, (R, N, 1 or K).
 
         Of x of shape (N, D), the same for all restarts, or (R, N, D).
         """
         ladj = 0.0
+        if self.route is not None:
+            x, ladj = sharing.forth(self.shared, self.route, x)
+            return x, ladj.mT[None]
         if self.shared is not None:
             x, ladj = self.shared(x.expand(self.n_restarts, *x.shape[-2:]))
             ladj = ladj[:, :, None]
         if x.ndim == 2:
             return x.expand(self.n_restarts * self.n_components, *x.shape), ladj
         return x.repeat_interleave(self.n_components, 0), ladj
+
+    def latent(self, x):
+        """Latent coordinates under every component: Tensor of shape (N, D) -> Tensor of shape (R K, N, D)."""
+        return self.flow(self._share(x)[0])[0]
 
     def restart_log_joint(self, x, where=None):
         """`log_joint` of each of the R mixtures, Tensor of shape (R, N, K); `where` as in `component_log_prob`."""
@@ -190,17 +200,17 @@ class FlowMixture(nn.Module):
         return self.from_latent(self.base.sample(shape, generator=generator, **like))
 
     def from_latent(self, z):
-        """Rows (K, N, D) of a mixture of one restart that latent rows (K, N, D) stand for, and log p(x | k), (K, N)."""
+        """Rows (K, N, D) of a single mixture that latent rows (K, N, D) stand for, and log p(x | k), (K, N)."""
         x, ladj = self.flow.inverse(z)
-        log_prob = self.base.log_prob(z) - ladj
-        if self.shared is None:
-            return x, log_prob
-        x, ladj = self.shared.inverse(x.flatten(0, 1)[None])
-        return x.view(z.shape), log_prob - ladj.view(z.shape[:2])
+        x, shared_ladj = self._back(x)
+        return x, self.base.log_prob(z) - ladj - shared_ladj
 
-    def to_latent(self, x):
-        """Latent rows of each component for rows (N, D), Tensor of shape (R K, N, D)."""
-        return self.flow(self._share(x)[0])[0]
+    def _back(self, x):
+        """Rows (R K, N, D) that those of the components stand for before shared layers, and the log-determinant."""
+        if self.shared is None:
+            return x, 0.0
+        route = self.route or [i for i in range(self.n_restarts) for _ in range(self.n_components)]
+        return sharing.back(self.shared, route, x)
 
     def rsample_and_log_prob(self, n_samples, *, generator=None):
         r"""Differentiable draws of every component, and the log-density of the mixture at them.
@@ -231,11 +241,9 @@ class FlowMixture(nn.Module):
         return x, self.restart_log_joint(x.flatten(1, 2)).logsumexp(-1).view(x.shape[:3])
 
     def restart_place(self, z):
-        """Rows (R, K, N, D) of R mixtures that latent rows of each component, (R K, N, D), stand for."""
-        x = self.flow.inverse(z)[0].unflatten(0, (self.n_restarts, self.n_components))
-        if self.shared is None:
-            return x
-        return self.shared.inverse(x.flatten(1, 2))[0].view(x.shape)
+        """Rows (R, K, N, D) of each of the R mixtures that latent ones (R K, N, D) of the components stand for."""
+        x, _ = self._back(self.flow.inverse(z)[0])
+        return x.unflatten(0, (self.n_restarts, self.n_components))
 
     @torch.no_grad()
     def initialize(self, x, resp, trust=None):
@@ -273,20 +281,16 @@ class FlowMixture(nn.Module):
         """
         mixture = copy.deepcopy(self)
         mixture.n_components, mixture.posterior = len(components), None
+        if self.route is not None:
+            mixture.route, mixtures = sharing.some(self.route, components)
+            component_axis.keep(mixture.shared, mixtures)
         component_axis.keep(mixture.flow, components)
         component_axis.keep(mixture.base, components)
         component_axis.put(mixture, "logits", mixture.logits.detach()[:, components].clone())
         return mixture
 
     def replace(self, components, other, others_components):
-        """Put another mixture's components in the place of some, in place; weights stay.
-
-        Parameters
-        ----------
-        components, others_components : sequence of int
-        other : FlowMixture
-            Of the same architecture.
-        """
+        """Put components of another mixture of this architecture in the place of some, in place; weights stay."""
         component_axis.copy_into(self.flow, components, other.flow, others_components)
         component_axis.copy_into(self.base, components, other.base, others_components)
 
