@@ -247,9 +247,7 @@ class FlowMixture(nn.Module):
 
     @torch.no_grad()
     def initialize(self, x, resp, trust=None):
-        """Start every component at the Gaussian of its share of the rows, and the weights at the shares.
-
-        For a mixture of one restart, before it is put into a stack.
+        """Start each component of a single mixture at the Gaussian of its share of the rows, and weights at the shares.
 
         Parameters
         ----------
