@@ -31,7 +31,7 @@ ROOMS_OF_MODULES = [
     {"nets", "weight_noise"},
     {"dense", "transforms"},
     {"bases"},
-    {"flows", "posterior", "chains", "likelihoods", "transitions"},
+    {"flows", "posterior", "chains", "likelihoods", "sharing", "transitions"},
     {"encoders", "mixture", "conditional"},
     {"autoencoder", "averages", "labelled_autoencoder"},
     {"__init__"},

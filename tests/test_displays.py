@@ -6,6 +6,7 @@ import pytest
 from scipy.integrate import trapezoid
 from sklearn.cluster import HDBSCAN
 from sklearn.datasets import load_iris, make_moons
+from sklearn.exceptions import NotFittedError
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -106,11 +107,47 @@ class TestDensityDisplay:
 
     @pytest.mark.parametrize(
         ("features", "message"),
-        [([0, 2], "indices from 0 to 1"), ([(0, 1, 1)], "pairs of two"), ([], "must name"), ([True], "indices")],
+        [
+            ([0, 2], "indices from 0 to 1"),
+            ([(0, 1, 1)], "pairs of two"),
+            ([(1, 1)], "two different features"),
+            ([0, 0], "each of them once"),
+            ([], "must name"),
+            ([True], "indices"),
+        ],
     )
     def test_features_that_there_are_not_are_named(self, moons, features, message):
         with pytest.raises(ValueError, match=message):
             DensityDisplay.from_estimator(moons, X, features=features)
+
+    @pytest.mark.parametrize("features", [0, "x0"])
+    def test_features_are_a_list(self, moons, features):
+        with pytest.raises(TypeError, match="features must be a list"):
+            DensityDisplay.from_estimator(moons, X, features=features)
+
+    @pytest.mark.parametrize("resolution", [1, 0, True, 2.0])
+    def test_a_grid_has_two_points_in_each_direction(self, moons, resolution):
+        with pytest.raises(ValueError, match="grid_resolution must be an integer of at least 2; got"):
+            DensityDisplay.from_estimator(moons, X, grid_resolution=resolution)
+
+    @pytest.mark.parametrize("rows", [X[0], X[:0], X[:, :0]])
+    def test_rows_that_cannot_be_drawn(self, moons, rows):
+        with pytest.raises(ValueError, match="X must have rows and columns; got an array of shape"):
+            DensityDisplay.from_estimator(moons, rows)
+        with pytest.raises(ValueError, match="X must have rows and columns; got an array of shape"):
+            AssignmentDisplay.from_labels(rows, np.zeros(len(rows)))
+
+    def test_an_estimator_without_densities(self):
+        with pytest.raises(TypeError, match="HDBSCAN has no score_samples; a density is drawn of what has"):
+            DensityDisplay.from_estimator(HDBSCAN(), X)
+        for how in ({"X": X, "features": [0]}, {}):
+            with pytest.raises(TypeError, match="HDBSCAN has no sample; a part of the features, or all without X"):
+                DensityDisplay.from_estimator(HDBSCAN(), **how)
+
+    def test_what_is_not_fitted_says_so(self):
+        for how in ({"X": X}, {}):
+            with pytest.raises(NotFittedError):
+                DensityDisplay.from_estimator(FlowMixtureDensity(), **how)
 
     def test_too_many_features_are_to_be_chosen_from(self):
         rows = np.random.RandomState(0).standard_normal((30, 11))
@@ -124,6 +161,10 @@ class TestDensityDisplay:
 
 
 class TestAssignmentDisplay:
+    def test_an_estimator_without_clusters(self):
+        with pytest.raises(TypeError, match=r"StandardScaler has no predict; .*\.from_labels\(X, labels\)"):
+            AssignmentDisplay.from_estimator(StandardScaler(), X)
+
     def test_rows_have_the_colours_of_what_they_are_assigned_to(self, moons):
         display = AssignmentDisplay.from_estimator(moons, X, legend=True)
         colors = display.ax_.collections[0].get_facecolors()
@@ -217,3 +258,9 @@ class TestComponentsDisplay:
     def test_a_fit_of_a_given_number_has_no_scores(self, moons):
         with pytest.raises(AttributeError, match="n_components='auto'"):
             ComponentsDisplay.from_estimator(moons)
+
+    def test_an_estimator_that_counts_no_clusters(self):
+        with pytest.raises(TypeError, match="GaussianMixture has no n_components_scores_; those of mixtures of this"):
+            ComponentsDisplay.from_estimator(GaussianMixture())
+        with pytest.raises(TypeError, match="GaussianMixture has no history_; the estimators of this package do"):
+            TrainingDisplay.from_estimator(GaussianMixture())

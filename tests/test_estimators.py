@@ -111,7 +111,7 @@ class TestPersistence:
         np.testing.assert_array_equal(copy.predict(X), estimator.predict(X))
 
     def test_load_refuses_another_class(self, device, tmp_path):
-        make(FlowMixtureDensity, device).save(tmp_path / "estimator")
+        make(FlowMixtureDensity, device).fit(*moons()).save(tmp_path / "estimator")
         with pytest.raises(TypeError, match="FlowMixtureDensity, not a FlowMixtureClassifier"):
             FlowMixtureClassifier.load(tmp_path / "estimator")
 

@@ -1,5 +1,6 @@
 """Files of estimators: whole or refused, answers to the bit, and no code that a file brings."""
 
+import copy
 import io
 import json
 import os
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_moons
-from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 
 import skflowmix
 from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity, FlowMixturePosterior
@@ -321,19 +322,25 @@ class TestWriting:
         def fail(*_):
             raise OSError("no space left on device")
 
-        before = saved.read_bytes()
-        monkeypatch.setattr(archive.os, failing, fail)
+        saved.write_bytes(b"old")
+        monkeypatch.setattr(os, failing, fail)
         with pytest.raises(OSError, match="no space left"):
-            FlowMixtureDensity(3).save(saved)
-        assert saved.read_bytes() == before
+            density.save(saved)
+        assert saved.read_bytes() == b"old"
         assert os.listdir(saved.parent) == ["model.npz"]
 
     def test_links_go_on_leading_to_the_file(self, density, saved):
         link = saved.parent / "link"
         link.symlink_to(saved)
-        FlowMixtureDensity(7).save(link)
+        copy.deepcopy(density).set_params(n_components=7).save(link)
         assert link.is_symlink()
         assert FlowMixtureDensity.load(saved).n_components == 7
+
+    def test_what_is_not_fitted_is_not_saved(self, density, saved):
+        before = saved.read_bytes()
+        with pytest.raises(NotFittedError, match="FlowMixtureDensity instance is not fitted"):
+            FlowMixtureDensity().save(saved)
+        assert saved.read_bytes() == before
 
 
 class TestPickles:

@@ -43,8 +43,13 @@ def test_without_a_share_there_are_none(device):
     model = FlowMixtureDensity(1, device=device, **QUICK).fit(X)
     assert not hasattr(model, "decision_function")
     assert not hasattr(model, "predict_outliers")
+    for name in ("decision_function", "predict_outliers"):
+        with pytest.raises(AttributeError, match=rf"{name} takes contamination, .*Density\(contamination=0.05\)"):
+            getattr(model, name)
     with pytest.raises(AttributeError, match="contamination"):
         model.offset_  # noqa: B018
+    with pytest.raises(AttributeError, match="after a fit with contamination"):
+        model.set_params(contamination=0.1).predict_outliers(X)
     with pytest.raises(ValueError, match="'contamination' parameter"):
         FlowMixtureDensity(contamination=0.6).fit(X)
 

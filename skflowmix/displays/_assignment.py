@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._panels import Panels, feature_names, pyplot
+from ._panels import Panels, as_rows, check_offers, feature_names, pyplot
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -96,7 +96,15 @@ class AssignmentDisplay:
         Returns
         -------
         AssignmentDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no `predict`; `from_labels` draws given labels.
+        ValueError
+            If there are no such features.
         """
+        check_offers(estimator, "predict", instead="AssignmentDisplay.from_labels(X, labels) draws given labels")
         labels, certainty = np.asarray(estimator.predict(X)), None
         if hasattr(estimator, "predict_proba"):
             certainty = np.asarray(estimator.predict_proba(X)).max(1)
@@ -145,7 +153,7 @@ class AssignmentDisplay:
         -------
         AssignmentDisplay
         """
-        rows, labels = np.asarray(X, dtype=float), np.asarray(labels)
+        rows, labels = as_rows(X), np.asarray(labels)
         if len(rows) != len(labels):
             raise ValueError(f"labels must have one entry for each row; X has {len(rows)}, labels {len(labels)}.")
         known = np.unique(labels[labels != -1]) if names is None else np.asarray(names)

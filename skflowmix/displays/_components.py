@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._panels import pyplot
+from ._panels import check_offers, pyplot
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -63,7 +63,16 @@ class ComponentsDisplay:
         Returns
         -------
         ComponentsDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator is none that counts clusters.
+        AttributeError
+            If its fit did not.
         """
+        instead = "those of mixtures of this package do, after a fit with n_components='auto'"
+        check_offers(estimator, "n_components_scores_", instead=instead)
         scores = estimator.n_components_scores_
         if isinstance(scores, Mapping):
             return cls([scores]).plot(ax, **line_parameters)

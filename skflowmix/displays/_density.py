@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 
-from ._panels import Panels, feature_names, like_rows, pyplot
+from ._panels import Panels, as_rows, check_offers, feature_names, like_rows, pyplot
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -131,15 +131,23 @@ class DensityDisplay:
         Returns
         -------
         DensityDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no densities, or no draws where there have to be some.
+        ValueError
+            If there are no such features, or fewer than two points in each direction.
         """
-        rows = None if X is None else np.asarray(X, dtype=float)
-        n_features = estimator.n_features_in_ if rows is None else rows.shape[1]
+        _check_resolution(grid_resolution)
+        draws = None if X is not None else _draw(estimator, n_samples, random_state)
+        rows: Any = draws if X is None else as_rows(X)
+        n_features = rows.shape[1]
         panels = Panels.choose(features, feature_names(estimator, X, n_features))
-        is_exact = [len(set(own)) == n_features for own in panels.features]
-        draws = None
-        if rows is None or not all(is_exact):
+        is_exact = [len(own) == n_features for own in panels.features]
+        if draws is None and not all(is_exact):
             draws = _draw(estimator, n_samples, random_state)
-        spans = [_span(column) for column in (rows if rows is not None else draws).T]  # type: ignore[union-attr]
+        spans = [_span(column) for column in rows.T]
         marginals = [
             _evaluate(estimator, X, own, [spans[i] for i in own], grid_resolution)
             if exact
@@ -192,7 +200,13 @@ def _draw_contours(axis, marginal, shares, cmap, parameters):
     return axis.contourf(*marginal.grid, marginal.density, levels=levels, **{"colors": colors} | parameters)
 
 
+def _check_resolution(resolution):
+    if isinstance(resolution, bool) or not isinstance(resolution, (int, np.integer)) or resolution < 2:
+        raise ValueError(f"grid_resolution must be an integer of at least 2; got {resolution!r}.")
+
+
 def _draw(estimator, n_samples, random_state):
+    check_offers(estimator, "sample", instead="a part of the features, or all without X, is drawn by samples")
     takes = inspect.signature(estimator.sample).parameters
     drawn = estimator.sample(n_samples, **({"random_state": random_state} if "random_state" in takes else {}))
     return np.asarray(drawn[0] if isinstance(drawn, tuple) else drawn, dtype=float)
@@ -207,6 +221,7 @@ def _span(column):
 
 def _evaluate(estimator, X, features, spans, resolution):
     """The estimator's own density, of all its features."""
+    check_offers(estimator, "score_samples", instead="a density is drawn of what has score_samples")
     grid = tuple(np.linspace(low, high, resolution) for low, high in spans)
     points = np.stack([axis.ravel() for axis in np.meshgrid(*grid)], 1)
     points = like_rows(points[:, np.argsort(features)], estimator, X)

@@ -45,8 +45,12 @@ class Panels:
         Raises
         ------
         ValueError
-            If there are no such features, or too many of them.
+            If there are no such features, too many of them, or one twice in a panel.
+        TypeError
+            If they are no list.
         """
+        if features is not None and not isinstance(features, (list, tuple, np.ndarray)):
+            raise TypeError(f"features must be a list of names, indices or pairs of them; got {features!r}.")
         names = tuple(map(str, names))
         chosen: list = list(range(len(names))) if features is None else list(features)
         if not chosen or (features is None and len(chosen) > _MOST_IN_A_CORNER):
@@ -56,10 +60,12 @@ class Panels:
             )
         if all(isinstance(pair, (tuple, list)) for pair in chosen):
             pairs = tuple(tuple(_index(feature, names) for feature in pair) for pair in chosen)
-            if any(len(pair) != 2 for pair in pairs):
-                raise ValueError(f"features must hold pairs of two features; got {features!r}.")
+            if any(len(set(pair)) != 2 or len(pair) != 2 for pair in pairs):
+                raise ValueError(f"features must hold pairs of two different features; got {features!r}.")
             return cls(pairs, tuple((0, column) for column in range(len(pairs))), names)
         indices = tuple(_index(feature, names) for feature in chosen)
+        if len(set(indices)) < len(indices):
+            raise ValueError(f"features must name each of them once; got {features!r}.")
         if len(indices) < 3:
             return cls((indices,), ((0, 0),), names)
         places = tuple((row, column) for row in range(len(indices)) for column in range(row + 1))
@@ -138,6 +144,30 @@ def pyplot():
     except ImportError as error:
         raise ImportError("skflowmix.displays requires matplotlib: pip install 'skflowmix[plot]'.") from error
     return plt
+
+
+def as_rows(X):
+    """Rows that can be drawn, float ndarray of shape (n_samples, n_features).
+
+    Raises
+    ------
+    ValueError
+        If there are none, or no columns.
+    """
+    rows = np.asarray(X, dtype=float)
+    if rows.ndim != 2 or not rows.size:
+        raise ValueError(f"X must have rows and columns; got an array of shape {rows.shape}.")
+    return rows
+
+
+def check_offers(estimator, *names, instead):
+    """Raise a TypeError that says what to draw `instead`, where an estimator lacks what a picture is made of.
+
+    Of methods that there are only now and then an estimator says more itself.
+    """
+    for name in names:
+        if not hasattr(type(estimator), name) and not hasattr(estimator, name):
+            raise TypeError(f"{type(estimator).__name__} has no {name}; {instead}.")
 
 
 def feature_names(estimator, X, n_features):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..training import History
 from ..training.em import PASSES
-from ._panels import pyplot
+from ._panels import check_offers, pyplot
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -88,7 +88,13 @@ class TrainingDisplay:
         Returns
         -------
         TrainingDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator tells nothing of its fit.
         """
+        check_offers(estimator, "history_", instead="the estimators of this package do, once they are fitted")
         return cls.from_history(estimator.history_, ax=ax, **line_parameters)
 
     @classmethod

@@ -22,6 +22,7 @@ from ._criteria import no_criterion
 from ._files import load_estimator
 from ._latent import as_table, transform
 from ._links import PAGE_OF_ESTIMATOR
+from ._onnx import to_onnx
 from ._parameters import PARAMETER_CONSTRAINTS
 from ._parts import FittedPart
 from ._table import check_table, check_weights
@@ -252,5 +253,5 @@ class FlowMixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         random_state = check_random_state(self.random_state if random_state is None else random_state)
         return fitted, *fitted.sample(n_samples, random_state.randint(np.iinfo(np.int32).max), among)
 
-    transform = transform
+    transform, to_onnx = transform, to_onnx
     bic = aic = icl = property(no_criterion)

@@ -91,7 +91,8 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         `history_` has theirs as `members`.
     contamination : float, default=None
         Share of the rows, up to .5, that are taken for outliers: `offset_` is the log-density below which they lie, and
-        `decision_function` and `predict_outliers` go by it. None tells no outliers.
+        `decision_function` and `predict_outliers` go by it. None tells no outliers. Rows count by their sample weights
+        (in `sklearn.ensemble.IsolationForest` each counts once).
     reg_covar : float, default=1e-6
         Variance, in units of each feature's variance, that is added to covariances at the start, and as noise to the
         rows in training. Scales cannot fall much below its square root.

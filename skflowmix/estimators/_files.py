@@ -27,7 +27,7 @@ def save_estimator(estimator: Any, path: str | os.PathLike) -> None:
     functions = [name for name, value in parameters.items() if has_function(value)]
     kept = {name: value for name, value in parameters.items() if name not in functions}
     state = {name: value for name, value in vars(estimator).items() if name not in parameters.keys() | _OF_OTHERS}
-    metadata = {"class": type(estimator).__name__, "versions": _versions()}
+    metadata = {"class": type(estimator).__name__, "versions": versions()}
     try:
         write_archive(path, metadata, to_plain({"parameters": kept, "state": state}))
     except TypeError as error:
@@ -85,7 +85,8 @@ class _OtherVersion(InconsistentVersionWarning):
         )
 
 
-def _versions():
+def versions() -> dict[str, str]:
+    """Of the packages that a file depends on."""
     return {
         "skflowmix": __version__,
         "numpy": np.__version__,

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from types import MethodType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.metaestimators import available_if
 
 
-def _has_threshold(estimator):
-    if estimator.contamination is None:
-        raise AttributeError("Outliers are told only with contamination as a share of the rows.")
-    return True
+class _WithContamination:
+    """A method only where outliers are told; elsewhere it says when, which scikit-learn's `available_if` does not."""
+
+    def __init__(self, method):
+        self.method = method
+
+    def __get__(self, estimator, owner=None):
+        if estimator is None:
+            return self.method
+        if estimator.contamination is None:
+            raise AttributeError(
+                f"{self.method.__name__} takes contamination, the share of the rows to fit that are outliers, which is "
+                f"None here: {type(estimator).__name__}(contamination=0.05), for example."
+            )
+        return MethodType(self.method, estimator)
 
 
-@available_if(_has_threshold)
+@_WithContamination
 def decision_function(self: Any, X: ArrayLike) -> np.ndarray:
     """How far the log-density of each row is above `offset_`, in nats; outliers are below zero.
 
@@ -30,7 +41,7 @@ def decision_function(self: Any, X: ArrayLike) -> np.ndarray:
     return self.score_samples(X) - self.offset_
 
 
-@available_if(_has_threshold)
+@_WithContamination
 def predict_outliers(self: Any, X: ArrayLike) -> np.ndarray:
     """Which rows are outliers, -1, and which are not, 1, as of `sklearn.ensemble.IsolationForest.predict`.
 

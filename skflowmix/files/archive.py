@@ -1,4 +1,4 @@
-"""The file: an npz archive that numpy opens, with a checksum, written beside the old one and then put in its place."""
+"""The file: an npz archive that numpy opens, with a checksum."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import secrets
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .tree import Plain
+from .whole import whole_file
 
 FORMAT = 1
 _METADATA, _CHECKSUM = "metadata.npy", "checksum.npy"
@@ -33,18 +33,9 @@ def write_archive(path: str | os.PathLike, metadata: dict[str, Any], plain: Plai
     members = {_METADATA: _bytes_of(np.frombuffer(text.encode(), dtype=np.uint8))}
     members |= {f"array_{i}.npy": _bytes_of(array) for i, array in enumerate(plain.arrays)}
     members[_CHECKSUM] = _bytes_of(_checksum(members))
-    goal = Path(os.path.realpath(path))
-    beside = goal.with_name(f".{goal.name[:100]}.{secrets.token_hex(8)}")
-    try:
-        with open(beside, "xb") as file:
-            with zipfile.ZipFile(file, "w") as archive:
-                for name, content in members.items():
-                    archive.writestr(zipfile.ZipInfo(name), content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, goal)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
 
 
 def read_archive(path: str | os.PathLike) -> tuple[dict[str, Any], Plain]:

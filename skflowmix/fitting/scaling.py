@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 _OUTLYING_SHARE = 0.2
 _FAR = 10.0
@@ -83,18 +84,22 @@ class FeatureScaler:
         return 1 / np.maximum(np.abs(self._deviation(X)).max(1), 1)
 
     def transform_and_log_det(self, X):
-        """Rows in the units of X -> scaled rows, (N, D), and the logarithm of the map's determinant at each, (N,)."""
-        deviation = self._deviation(X)
-        beyond = np.log1p(np.maximum(np.abs(deviation) - 1, 0) / _BEND)
-        bent = np.where(beyond > 0, np.sign(deviation) * (1 + _BEND * beyond), deviation)
-        log_det = -(np.log(self.limit) + np.log(self.scale)).sum() - beyond.sum(1)
+        """Rows in the units of X -> scaled rows, (N, D), and the logarithm of the map's determinant at each, (N,).
+
+        Where X and the attributes are tensors of torch, so are these.
+        """
+        deviation, of = self._deviation(X), _functions_of(X)
+        beyond = of.log1p(of.clip(of.abs(deviation) - 1, 0, None) / _BEND)
+        bent = of.where(beyond > 0, of.sign(deviation) * (1 + _BEND * beyond), deviation)
+        log_det = -(of.log(self.limit) + of.log(self.scale)).sum() - beyond.sum(1)
         return (bent - self.mean) / self.scale, log_det
 
     def _deviation(self, X):
-        """d, ndarray of shape (N, D); what overflows is as far away as numbers go."""
+        """d, in float64 of shape (N, D); what overflows is as far away as numbers go."""
+        of = _functions_of(X)
         with np.errstate(over="ignore"):
-            deviation = np.clip(X.astype(np.float64) - self.center, -_LARGEST, _LARGEST) / self.limit
-        return np.clip(deviation, -_FARTHEST, _FARTHEST)
+            deviation = of.clip(X - self.center, -_LARGEST, _LARGEST) / self.limit
+        return of.clip(deviation, -_FARTHEST, _FARTHEST)
 
     def inverse_transform(self, Z):
         """Scaled rows -> rows in the units of X."""
@@ -104,6 +109,11 @@ class FeatureScaler:
             beyond = np.sign(bent) * (1 + _BEND * np.expm1(np.maximum(size - 1, 0) / _BEND))
             deviation = np.where(size <= 1, bent, beyond)
             return np.clip(self.center + deviation * self.limit, -_LARGEST, _LARGEST)
+
+
+def _functions_of(X):
+    """numpy, or torch, whose functions have the same names."""
+    return torch if isinstance(X, torch.Tensor) else np
 
 
 def _map_of(column, weight, index):

@@ -84,10 +84,7 @@ class FlowMixture(nn.Module):
             In nats; what is not asked for has no meaning.
         """
         rows, shared_ladj = self._share(x)
-        if where is None:
-            log_prob = self._flow_log_prob(rows)
-        else:
-            log_prob = evaluate_some(self._flow_log_prob, rows, where.mT.flatten(0, 1))
+        log_prob = evaluate_some(self._flow_log_prob, rows, None if where is None else where.mT.flatten(0, 1))
         return log_prob.unflatten(0, (self.n_restarts, self.n_components)).mT + shared_ladj
 
     def _flow_log_prob(self, rows):
@@ -96,10 +93,7 @@ class FlowMixture(nn.Module):
         return self.base.log_prob(z) + ladj
 
     def _share(self, x):
-        """Rows as they reach the components, (R K, N, D), and the shared layers' log-determinant, (R, N, 1 or K).
-
-        Of x of shape (N, D), the same for all restarts, or (R, N, D).
-        """
+        """Rows, (N, D) or (R, N, D), as they reach components, (R K, N, D), and a log-determinant, (R, N, 1 or K)."""
         ladj = 0.0
         if self.route is not None:
             x, ladj = sharing.forth(self.shared, self.route, x)
@@ -160,10 +154,15 @@ class FlowMixture(nn.Module):
         log_resp = self.log_resp(x)
         return (log_resp.exp() * (self.log_joint(x) - log_resp)).sum(-1)
 
+    def forward(self, x):
+        """`log_prob` and `log_resp` together, what ``torch.export.export(mixture, (x,))`` makes a graph of."""
+        log_joint = self.log_joint(x)
+        log_resp = log_joint.log_softmax(-1) if self.posterior is None else self.log_resp(x)
+        return log_joint.logsumexp(-1), log_resp
+
     def sample(self, n_samples, *, generator=None):
         """Draw rows, sorted by component, and the component of each; see `sample_and_component_log_prob`."""
-        x, component, _ = self.sample_and_component_log_prob(n_samples, generator=generator)
-        return x, component
+        return self.sample_and_component_log_prob(n_samples, generator=generator)[:2]
 
     @torch.no_grad()
     def sample_and_component_log_prob(self, n_samples, *, generator=None):

@@ -29,13 +29,16 @@ def evaluate_some(function, rows, wanted):
     function : callable
         Tensor of shape (C, N, D) -> Tensor of shape (C, N).
     rows : Tensor of shape (C, N, D)
-    wanted : bool Tensor of shape (C, N)
+    wanted : bool Tensor of shape (C, N), or None
+        None asks for everything.
 
     Returns
     -------
     Tensor of shape (C, N)
         Zero or another number without a meaning where nothing was asked for.
     """
+    if wanted is None:
+        return function(rows)
     most = max(int(wanted.sum(1).max()), 1)  # flows take no empty batches
     if most == rows.shape[1]:
         return function(rows)
