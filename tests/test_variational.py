@@ -159,7 +159,7 @@ def test_bounds_are_kept(device):
         device,
         3,
         bounds=bounds,
-        **FAST | {"flow": "realnvp", "base": "student_t", "n_layers": 4, "max_iter": 20},
+        **FAST | {"flow": "realnvp", "base": "student_t", "n_layers": 4, "max_iter": 20, "n_iter_no_change": 4},
     )
     truth = math.log(2 / 27) + math.log(1 / 20) + math.log(1 / 2)
     assert posterior.log_evidence_ == pytest.approx(truth, abs=0.03)

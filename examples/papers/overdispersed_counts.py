@@ -37,9 +37,10 @@ class Budget:
     parameters: dict = field(default_factory=dict)
 
 
+TO_THE_END = {"max_iter": 100, "n_draws": 256, "learning_rate_init": 3e-2, "n_iter_no_change": 10}
 BUDGETS = {
     "small": Budget((0, 2), 2, {"max_iter": 4, "n_draws": 64}),
-    "full": Budget((0, 1, 2, 4, 8, 16), 3, {"max_iter": 40, "n_draws": 256, "learning_rate_init": 1e-2}),
+    "full": Budget((0, 1, 2, 4, 8, 16), 3, TO_THE_END),
 }
 
 
@@ -68,7 +69,7 @@ def _log_rising(log_x, counts):
     """Sum over counts n of log [x (x + 1) ... (x + n - 1)]."""
     number = torch.arange(1, int(counts.max()))
     times = (counts[:, None] > number).sum(0).to(log_x)
-    return log_x * int((counts > 0).sum()) + torch.logaddexp(log_x[:, None], number.to(log_x).log()) @ times
+    return log_x * int((counts > 0).sum()) + (log_x.exp()[:, None] + number).log() @ times
 
 
 def independent(n_components, n_features, **_):

@@ -70,7 +70,7 @@ class FlowMixturePosterior(PosteriorEstimator):
         Most iterations, of 25 steps each.
     learning_rate_init : float, default=5e-3
         First step size of Adam. It is cut to a fifth, twice, when the bound stops improving.
-    n_iter_no_change : int, default=10
+    n_iter_no_change : int, default=5
         Iterations without an improvement of `tol` after which the step size is cut, or the fit has converged.
     tol : float, default=1e-3
         Least improvement of the bound that counts, in nats.
@@ -172,7 +172,7 @@ class FlowMixturePosterior(PosteriorEstimator):
         annealing_iter: int = 0,
         max_iter: int = 200,
         learning_rate_init: float = 5e-3,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int = 5,
         tol: float = 1e-3,
         device: str | torch.device = "auto",
         dtype: str = "float32",

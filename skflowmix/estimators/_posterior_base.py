@@ -204,7 +204,7 @@ class PosteriorEstimator(BaseEstimator, CallbackSupportMixin):
             None takes the estimator's own `random_state`, so that an integer there repeats the draw.
         method : {"flow", "resample", "mcmc"}, default="flow"
             "flow": independent draws of the mixture, or the ends of chains behind it. "resample": the same by smoothed
-            importance weights, out of ten times as many, so that a row may come several times. "mcmc": sixteen Markov
+            importance weights, out of ten times as many, so that a row may come several times. "mcmc": 16 to 64 Markov
             chains that propose draws of the mixture and move by Hamiltonian dynamics in its latent space, right in the
             limit whatever the mixture is; `r_hat_` and `chain_ess_` tell of them, and a warning where they do not
             agree.

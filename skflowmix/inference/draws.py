@@ -8,7 +8,7 @@ import torch
 from ..bridge import seeded_generator
 from .approximation import Seen
 from .importance import pareto_smoothed, resampled
-from .markov import N_CHAINS, run_chains
+from .markov import how_many_chains, run_chains
 
 _CANDIDATES_PER_DRAW = 10
 _FEWEST_CANDIDATES = 1000
@@ -29,11 +29,12 @@ def _resample(approximation, target, n_samples, random_state):
 
 def _mcmc(approximation, target, n_samples, random_state):
     """States of chains that start at resampled draws, thinned at random; and the chains."""
-    start = _resampled(approximation, target, _FEWEST_CANDIDATES, N_CHAINS, random_state)
+    n_chains = how_many_chains(n_samples)
+    start = _resampled(approximation, target, _FEWEST_CANDIDATES, n_chains, random_state)
     u, _ = approximation.coordinates.from_theta(torch.as_tensor(start).to(approximation.mixture.logits))
     generator = seeded_generator(_seed(random_state), u.device)
     seen = Seen(target, approximation.coordinates)
-    chains = run_chains(approximation.mixture, seen, u, -(-n_samples // N_CHAINS), generator=generator)
+    chains = run_chains(approximation.mixture, seen, u, -(-n_samples // n_chains), generator=generator)
     states = chains.states.reshape(-1, u.shape[1])
     states = states[random_state.permutation(len(states))[:n_samples]]
     theta, _ = approximation.coordinates.to_theta(torch.as_tensor(states).to(u))

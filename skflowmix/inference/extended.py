@@ -11,7 +11,7 @@ from ..modules import Chain, Hamiltonian, OverRelaxation, OverRelaxed
 from .approximation import Seen
 from .objective import ReverseDivergence, log_density_of_draws
 
-_FIRST_STEP, _FIRST_PATH = 0.5, 2.0
+_FIRST_STEP = 0.5
 
 
 class ExtendedMixture(nn.Module):
@@ -57,13 +57,12 @@ class ExtendedDivergence(ReverseDivergence):
 
 
 def _hamiltonian(settings, components, log_weight, seed):
-    """Steps are half a deviation of the narrowest component at first, or lead over two of them together."""
+    """Steps are half a deviation of the narrowest component at first, however many, so that more of them lead on."""
     narrowest = torch.linalg.svdvals(components.cholesky).min().item()
     generator = seeded_generator(seed, "cpu")
     how = {"hidden_layer_sizes": tuple(settings.hidden_layer_sizes), "generator": generator}
-    step = min(_FIRST_STEP, _FIRST_PATH / settings.n_leapfrog_steps) * narrowest
-    n_features = components.mean.shape[1]
-    return [Hamiltonian(n_features, settings.n_leapfrog_steps, step, **how) for _ in range(settings.n_transitions)]
+    sizes = components.mean.shape[1], settings.n_leapfrog_steps, _FIRST_STEP * narrowest
+    return [Hamiltonian(*sizes, **how) for _ in range(settings.n_transitions)]
 
 
 def _over_relaxed(settings, components, log_weight, seed):

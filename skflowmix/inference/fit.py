@@ -21,6 +21,7 @@ from .start import cloud, find_start
 from .target import Target
 
 _STEPS_PER_ITERATION = 25
+_AVERAGING = 0.98  # over 50 steps, which are noisy: new draws decide about each
 _DRAWS_THAT_DECIDE = 2048
 _DRAWS_THAT_JUDGE = 10_000
 _FIRST_TEMPERATURE = 0.1
@@ -136,6 +137,7 @@ def _train(settings, mixture, model, objective, generator, report):
         learning_rate=settings.learning_rate_init,
         n_iter_no_change=settings.n_iter_no_change,
         tol=settings.tol,
+        averaging=_AVERAGING,
     )
     _, converged, history = train(
         model,

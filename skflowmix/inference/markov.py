@@ -13,14 +13,18 @@ arXiv:1903.03704; the mixture of both kinds of steps is Gabrié, Rotskoff and Va
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn.functional import one_hot
 
+from ..modules.workload import rows_at_once
 from .diagnostics import effective_sizes, split_r_hat
 
-N_CHAINS = 16
+_FEWEST_CHAINS, _MOST_CHAINS = 16, 64
+_WANTED_LENGTH = 250
 _WARM_UP = 60
 _FEWEST_KEPT = 100
 _LEAPFROG_STEPS = 5
@@ -51,6 +55,11 @@ class Chains:
     move_acceptance: float
 
 
+def how_many_chains(n_samples):
+    """Chains for so many states: a step of many side by side hardly takes longer, but each has to be long by itself."""
+    return min(max(n_samples // _WANTED_LENGTH, _FEWEST_CHAINS), _MOST_CHAINS)
+
+
 def run_chains(mixture, log_density, start, n_kept, *, generator):
     """Run chains from some states.
 
@@ -71,83 +80,114 @@ def run_chains(mixture, log_density, start, n_kept, *, generator):
     run = _Run(mixture, log_density, start, generator)
     n_kept = max(n_kept, _FEWEST_KEPT)
     states, accepted = [], []
-    for iteration in range(_WARM_UP + n_kept):
-        rates = run.jump(), run.move()
+    for iteration, proposal in enumerate(run.proposals(_WARM_UP + n_kept)):
+        rates = run.jump(proposal), run.move()
         if iteration < _WARM_UP:
             run.adapt(rates[1])
         else:
-            states.append(run.x)
+            states.append(run.state.x)
             accepted.append(rates)
     chains = torch.stack(states, 1).cpu().numpy()
     jumps, moves = np.mean(accepted, 0).tolist()
     return Chains(chains, split_r_hat(chains), effective_sizes(chains), jumps, moves)
 
 
+@dataclass(frozen=True)
+class _State:
+    """Rows (M, D) with log p (M,), and the log-density of the mixture with each component (M, K)."""
+
+    x: torch.Tensor
+    log_p: torch.Tensor
+    log_joint: torch.Tensor
+
+    @property
+    def log_weight(self):
+        return self.log_p - self.log_joint.logsumexp(1)
+
+
 class _Run:
-    """States of M chains, with log p and log q of each."""
+    """M chains side by side."""
 
     def __init__(self, mixture, log_density, start, generator):
-        self.mixture, self.log_density, self.generator = mixture, log_density, generator
-        self.x = start
-        self.log_p, self.log_joint = self._look(start)
+        self.mixture = copy.deepcopy(mixture).requires_grad_(False)  # no time for gradients that nobody asks for
+        self.log_density, self.generator = log_density, generator
+        self.state = self._look(start)
         self.step_size = 0.5 * start.shape[1] ** -0.25
 
     @torch.no_grad()
     def _look(self, x):
-        """Log p (M,), and log-density of the mixture with each component (M, K)."""
-        return self.log_density(x), self.mixture.log_joint(x)
+        return _State(x, self.log_density(x), self.mixture.log_joint(x))
 
     def _uniform(self, *shape):
-        return torch.rand(shape, generator=self.generator, dtype=self.x.dtype, device=self.x.device)
+        like = self.state.x
+        return torch.rand(shape, generator=self.generator, dtype=like.dtype, device=like.device)
 
-    @torch.no_grad()
-    def jump(self):
-        """Propose a draw of the mixture to each chain; the share of those that were accepted."""
-        x, _ = self.mixture.sample(len(self.x), generator=self.generator)
+    def proposals(self, n_iterations):
+        """Draws of the mixture for each iteration, which do not depend on where chains are: many are made at once."""
+        n_chains = len(self.state.x)
+        x, _ = self.mixture.sample(n_iterations * n_chains, generator=self.generator)
         x = x[torch.randperm(len(x), generator=self.generator, device=x.device)]
-        log_p, log_joint = self._look(x)
-        log_ratio = log_p - log_joint.logsumexp(1) - self.log_p + self.log_joint.logsumexp(1)
-        return self._accept(log_ratio, x, log_p, log_joint)
+        for some in x.split(max(rows_at_once(self.mixture) // n_chains, 1) * n_chains):
+            parts = (tensor.split(n_chains) for tensor in vars(self._look(some)).values())
+            yield from (_State(*tensors) for tensors in zip(*parts, strict=True))
 
-    def _accept(self, log_ratio, x, log_p, log_joint):
+    def jump(self, proposal):
+        """Propose a draw of the mixture to each chain; the share of those that were accepted."""
+        return self._accept(proposal.log_weight - self.state.log_weight, proposal)
+
+    def _accept(self, log_ratio, there):
         """Go on to proposals by the probability of each; the mean of these."""
-        accepted = self._uniform(len(x)).log() < log_ratio
-        self.x = torch.where(accepted[:, None], x, self.x)
-        self.log_p = torch.where(accepted, log_p, self.log_p)
-        self.log_joint = torch.where(accepted[:, None], log_joint, self.log_joint)
+        accepted = self._uniform(len(log_ratio)).log() < log_ratio
+        self.state = _State(
+            torch.where(accepted[:, None], there.x, self.state.x),
+            torch.where(accepted, there.log_p, self.state.log_p),
+            torch.where(accepted[:, None], there.log_joint, self.state.log_joint),
+        )
         return float(log_ratio.nan_to_num(-torch.inf).clamp_max(0).exp().mean())
 
     def move(self):
         """Hamiltonian dynamics in the latent space of a component of each chain's state."""
-        component = torch.multinomial(self.log_joint.softmax(1), 1, generator=self.generator).squeeze(1)
-        with torch.no_grad():
-            z = self._own(self.mixture.latent(self.x), component)
+        component = torch.multinomial(self.state.log_joint.softmax(1), 1, generator=self.generator).squeeze(1)
+        z = self.mixture.latent(self.state.x)[component, torch.arange(len(component), device=component.device)]
         momentum = torch.randn(z.shape, generator=self.generator, dtype=z.dtype, device=z.device)
         step = self.step_size * (0.7 + 0.6 * self._uniform(len(z), 1))
-        before, slope = self._latent(z, component)[:2]
+        before, slope, _ = self._latent(z, component)
         energy = before - momentum.square().sum(1) / 2
         for _ in range(_LEAPFROG_STEPS):
             momentum = momentum + step / 2 * slope
             z = z + step * momentum
-            value, slope, x = self._latent(z, component)
+            value, slope, there = self._latent(z, component)
             momentum = momentum + step / 2 * slope
-        log_ratio = (value - momentum.square().sum(1) / 2 - energy).nan_to_num(-torch.inf)
-        return self._accept(log_ratio, x, *self._look(x))
+        return self._accept((value - momentum.square().sum(1) / 2 - energy).nan_to_num(-torch.inf), there)
 
     def _latent(self, z, component):
-        """Log-density to move under (M,), its gradient (M, D), and the rows (M, D) that latent ones stand for."""
+        """Log-density to move under (M,), its gradient (M, D), and the state (M, D) that latent rows stand for."""
         z = z.detach().requires_grad_()
-        everyone = z.expand(self.mixture.n_components, *z.shape)
-        x = self._own(self.mixture.restart_place(everyone)[0], component)
-        log_base = self._own(self.mixture.base.log_prob(everyone), component)
-        value = log_base + self.log_density(x) - self.mixture.log_prob(x)
+        log_base, x, log_own = self._from_latent(z, component)
+        log_p, log_joint = self.log_density(x), self._log_joint(x, component, log_own)
+        value = log_base + log_p - log_joint.logsumexp(1)
         (slope,) = torch.autograd.grad(value.sum(), z)
-        return value.detach(), torch.where(slope.isfinite(), slope, 0.0), x.detach()
+        state = _State(x.detach(), log_p.detach(), log_joint.detach())
+        return value.detach(), torch.where(slope.isfinite(), slope, 0.0), state
 
-    @staticmethod
-    def _own(of_components, component):
-        """Each chain's component out of (K, M, ...)."""
-        return of_components[component, torch.arange(len(component), device=component.device)]
+    def _from_latent(self, z, component):
+        """Of latent rows of one component each: log-density of the base, rows, and their log-density there.
+
+        A component's rows are gathered, so that its flow is asked for no others, but for what fills up the batch.
+        """
+        mine = one_hot(component, self.mixture.n_components)
+        place = component, mine.cumsum(0)[mine.bool()] - 1
+        gathered = z.new_zeros(mine.shape[1], int(mine.sum(0).max()), z.shape[1]).index_put(place, z)
+        x, log_prob = self.mixture.from_latent(gathered)
+        return self.mixture.base.log_prob(gathered)[place], x[place], log_prob[place]
+
+    def _log_joint(self, x, component, log_own):
+        """Log-density of the mixture with each component, the one of a row's own being known: (M, K)."""
+        log_own = log_own[:, None] + self.mixture.log_weights()[0, component, None]
+        if self.mixture.n_components == 1:
+            return log_own
+        mine = one_hot(component, self.mixture.n_components).bool()
+        return torch.where(mine, log_own, self.mixture.restart_log_joint(x, ~mine[None])[0])
 
     def adapt(self, acceptance):
         """Make the moves' steps longer where more than enough are accepted, or else shorter."""

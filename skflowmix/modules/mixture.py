@@ -195,7 +195,11 @@ class FlowMixture(nn.Module):
     def _draw(self, n_samples, generator):
         """So many rows of every component, (K, N, D), and their log-densities under it, (K, N)."""
         shape = (self.n_components, n_samples, self.base.n_features)
-        z = self.base.sample(shape, generator=generator, dtype=self.logits.dtype, device=self.logits.device)
+        like = {"dtype": self.logits.dtype, "device": self.logits.device}
+        return self.from_latent(self.base.sample(shape, generator=generator, **like))
+
+    def from_latent(self, z):
+        """Rows (K, N, D) of a single mixture that latent rows (K, N, D) stand for, and log p(x | k), (K, N)."""
         x, ladj = self.flow.inverse(z)
         x, shared_ladj = self._back(x)
         return x, self.base.log_prob(z) - ladj - shared_ladj
@@ -242,9 +246,7 @@ class FlowMixture(nn.Module):
 
     @torch.no_grad()
     def initialize(self, x, resp, trust=None):
-        """Start every component at the Gaussian of its share of the rows, and the weights at the shares.
-
-        For a mixture of one restart, before it is put into a stack.
+        """Start each component of a single mixture at the Gaussian of its share of the rows, and weights at the shares.
 
         Parameters
         ----------

@@ -96,7 +96,8 @@ class Hamiltonian(nn.Module):
     n_context : int, default=0
         Number H of context features, which that network has as inputs, too.
     hidden_layer_sizes : tuple of int, default=(32, 32)
-        Units of the network that with a linear map makes up the mean of the velocity given the end; and its deviation.
+        Units of the network that with a linear map makes up the mean of the velocity given the end, and deviations; how
+        features of the velocity go together, besides, is a shear that is the same everywhere.
     generator : torch.Generator, default=None
         Source of the initial weights.
     """
@@ -108,6 +109,7 @@ class Hamiltonian(nn.Module):
         self.n_features = n_features
         self.log_step = nn.Parameter(torch.full((1, n_steps, n_features), float(step)).log())
         self.linear = nn.Parameter(torch.zeros(1, n_features, n_features))
+        self.shear = nn.Parameter(torch.zeros(1, n_features, n_features))
         sizes = (n_features, *hidden_layer_sizes, 2 * n_features)
         self.network = MLP(1, sizes, n_context=n_context, activation="silu", generator=generator)
 
@@ -121,7 +123,9 @@ class Hamiltonian(nn.Module):
         mean, raw = self.network(end.mT[None], context).squeeze(0).mT.chunk(2, 1)
         mean = mean + end @ self.linear[0]
         log_scale = _MOST_LOG_SCALE * (raw / _MOST_LOG_SCALE).tanh()
-        return _log_normal(velocity, mean, log_scale).sum(1)
+        arm = velocity - mean
+        sheared = arm + arm @ self.shear[0].tril(-1).mT
+        return _log_normal(sheared, 0.0, log_scale).sum(1)
 
 
 def leapfrog(x, velocity, slope, steps):
