@@ -42,6 +42,14 @@ class TestWhichAreLearned:
         np.testing.assert_array_equal(model.fit(X, y).score_samples(X), expected)
         assert not hasattr(model, "classes_")
 
+    @pytest.mark.parametrize("y", [np.array([b"a", b"b"] * 40), np.array([b"a", -1] * 40, dtype=object)])
+    def test_bytes_are_no_labels(self, y, device):
+        with pytest.raises(ValueError, match="y holds bytes; decode them"):
+            FlowMixtureClassifier(1, device=device, **FAST).fit(X, y)
+        model = FlowMixtureClassifier(1, device=device, **FAST).fit(X, Y.astype(str))
+        with pytest.raises(ValueError, match="y holds bytes; decode them"):
+            model.score(X, y)
+
     @unsupervised
     def test_labels_say_what_is_learned(self, estimator_class, device):
         some = np.where(np.arange(80) < 20, Y, -1)

@@ -21,12 +21,14 @@ def read_labels(y):
     Raises
     ------
     ValueError
-        If some are missing, infinite or not one value, or if y is an array of strings in which "-1" can only be a -1
-        that numpy converted.
+        If some are missing, infinite, bytes or not one value, or if y is an array of strings in which "-1" can only be
+        a -1 that numpy converted.
     """
     if y.dtype.kind in "US" and (y.astype(str) == str(UNLABELLED)).any():
         raise ValueError("y holds strings and -1; pass an array of dtype object, so that -1 stays a number.")
     labels = y.tolist()
+    if any(isinstance(label, bytes) for label in labels):
+        raise ValueError("y holds bytes; decode them to strings, by np.char.decode for example.")
     if any(label is None or is_pandas_na(label) or is_scalar_nan(label) for label in labels):
         raise ValueError("y contains NaN or other missing values; -1 marks a row without a label.")
     if any(isinstance(label, float) and np.isinf(label) for label in labels):
