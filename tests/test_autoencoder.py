@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import make_pipeline
 
-from skflowmix import FlowAutoencoder
+from skflowmix import FlowAutoencoder, FlowMixtureClassifier
 from skflowmix.autoencoding import POSTERIORS
 from skflowmix.autoencoding.batches import ObservedBatches
 from skflowmix.autoencoding.row_noise import noise_of_rows, paired_noise
@@ -312,6 +312,15 @@ class TestScikitLearnsWays:
         models = [FlowAutoencoder(2, **{name: with_dropout}, **FAST, device=device).fit(TABLE) for _ in range(2)]
         np.testing.assert_array_equal(models[0].transform(TABLE), models[1].transform(TABLE))
         assert torch.equal(torch.get_rng_state(), torch_state)
+
+
+def test_a_mixture_classifier_learns_few_labels_of_latent_places(device):
+    X, y = make_blobs([60, 60], n_features=6, random_state=0)
+    partial_y = np.where(np.arange(120) % 20 < 1, y, -1)
+    codes = FlowAutoencoder(2, **FAST | {"max_iter": 40}, device=device)
+    classifier = FlowMixtureClassifier(n_layers=1, hidden_layer_sizes=(4,), max_iter=5, random_state=0, device=device)
+    model = make_pipeline(codes, classifier).fit(X, partial_y)
+    assert model.score(X, y) > 0.95
 
 
 @pytest.mark.parametrize("max_iter", [1, 4])
