@@ -626,7 +626,7 @@ class TestStarts:
         assert len(set(scores.max(0))) == 3
         kept = [np.allclose(estimator.lower_bounds_, column) for column in scores.T]
         assert sum(kept) == 1
-        assert estimator.lower_bound_ >= scores.max()
+        assert estimator.lower_bound_ >= scores.max() - 1e-12  # which are sums of the same in another order
         assert estimator.mixture_.n_restarts == 1
 
     def test_one_of_several_restarts_stands_alone(self, device):

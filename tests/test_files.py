@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_moons
-from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
+from sklearn.exceptions import InconsistentVersionWarning
 
 import skflowmix
 from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity, FlowMixturePosterior
@@ -335,12 +335,6 @@ class TestWriting:
         copy.deepcopy(density).set_params(n_components=7).save(link)
         assert link.is_symlink()
         assert FlowMixtureDensity.load(saved).n_components == 7
-
-    def test_what_is_not_fitted_is_not_saved(self, density, saved):
-        before = saved.read_bytes()
-        with pytest.raises(NotFittedError, match="FlowMixtureDensity instance is not fitted"):
-            FlowMixtureDensity().save(saved)
-        assert saved.read_bytes() == before
 
 
 class TestPickles:

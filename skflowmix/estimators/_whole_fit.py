@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from ..bridge import undisturbed
 from ._files import save_estimator, stamped, without_stamp
@@ -45,12 +45,9 @@ def save(self: Any, path: str | os.PathLike) -> None:
 
     Raises
     ------
-    NotFittedError
-        If there is no fit.
     TypeError
         If there are transforms of your own, whose classes `skflowmix.files.register` makes known.
     """
-    check_is_fitted(self)
     save_estimator(self, path)
 
 
