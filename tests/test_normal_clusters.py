@@ -1,13 +1,16 @@
 """Normal clusters that cross, overlap or lie within each other: no worse than their true densities would do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
-from sklearn.datasets import make_moons
+from sklearn.datasets import make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
 
 from skflowmix import FlowMixtureClustering
 from skflowmix.fitting.scaling import FeatureScaler
+from skflowmix.partitions import normals
 from skflowmix.partitions.automatic import automatic
 from skflowmix.partitions.judge import weigh
 from skflowmix.partitions.normals import as_normals
@@ -96,3 +99,22 @@ def test_a_far_row_keeps_its_cluster():
     labels = start(X, 3, 0)
     assert adjusted_rand_score(np.repeat([0, 1], 150), labels[:300]) > 0.95
     assert (labels == labels[300]).sum() == 1
+
+
+def test_a_distribution_that_is_better_as_two_is_none_even_if_no_richer_mixture_was_found(monkeypatch):
+    """Richer mixtures have few starts: where these end badly, the halves of a distribution are one more."""
+    X, y = make_blobs(600, centers=[[0, 0], [8, 0], [8, 9]], random_state=0)
+    recorded, weight = Rounded.of(X - X.mean(0), np.random.RandomState(0)), np.ones(600)
+    told = np.minimum(y, 1)
+    evidence = weigh(recorded, [told], weight, np.random.RandomState(0))
+    poor = {0: replace(evidence.descriptions[0], log_joint=evidence.descriptions[0].log_joint - 100)}
+    fit, n_parameters = normals.describe(X, weight, recorded.variance, 0, max_parts=1)
+    monkeypatch.setattr(normals, "describe", lambda *args, **kwargs: (fit, n_parameters))
+
+    def found(splits):
+        monkeypatch.setattr(normals, "_splits", splits)
+        return as_normals(recorded, [told], replace(evidence, descriptions=poor), np.random.RandomState(0))
+
+    splits = normals._splits
+    assert found(splits) is None
+    assert found(lambda *args: []) is not None

@@ -58,12 +58,27 @@ def as_normals(recorded, partitions, evidence, random_state):
     richer, n_parameters = describe(X, weight, recorded.variance, seed, **sizes, **accuracy)
     if _criterion(richer.mean_log_prob, n_parameters, len(X)) < criterion:
         return None
+    for start in _splits(X, weight, softmax(fit.log_joint(X), axis=1)):
+        richer = fit_gaussians(X, weight, start, diagonal=diagonal, **how)
+        n_parameters = _n_parameters(n_clusters + 1, X.shape[1], diagonal)
+        if _criterion(richer.mean_log_prob, n_parameters, len(X)) < criterion:
+            return None
     if len(rows) < len(recorded):
         start = softmax(fit.log_joint(recorded.values), axis=1)
         fit = fit_gaussians(recorded.values, evidence.weight, start, diagonal=diagonal, **how)
     labels = fit.log_joint(recorded.values).argmax(1)
     n_found = max(evidence.n_clusters_of(partitions[i]) for i in evidence.descriptions)
     return labels if evidence.n_clusters_of(labels) >= n_found else None
+
+
+def _splits(X, weight, resp):
+    """Responsibilities (N, K + 1) with each of K distributions in turn in two halves, across its longest axis."""
+    for k, own in enumerate(resp.T):
+        share = own * weight
+        off = X - share @ X / share.sum()
+        _, axes = np.linalg.eigh((off.T * share) @ off)
+        half = off @ axes[:, -1] > 0
+        yield np.column_stack([np.delete(resp, k, axis=1), own * half, own * ~half])
 
 
 def _best_normals(X, weight, starts, how):
