@@ -67,6 +67,20 @@ def seeded_generator(seed, device):
     return torch.Generator(device=device).manual_seed(int(seed))
 
 
+@contextmanager
+def seeded_global_generators(seed, device):
+    """Torch's global generators of the CPU and a device, of which modules of a user's own draw, seeded for a while.
+
+    They are left as found, and those of other devices alone, which `torch.manual_seed` would seed as well.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(int(seed))
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(int(seed))
+        yield
+
+
 def evaluate_in_chunks(function, X, mixture=None, *, size=None):
     """Apply a function of rows to all rows; beyond what it returns, memory is that of a few chunks.
 

@@ -323,6 +323,14 @@ def test_a_mixture_classifier_learns_few_labels_of_latent_places(device):
     assert model.score(X, y) > 0.95
 
 
+def test_generators_of_other_devices_are_not_seeded_for_a_users_module(monkeypatch, device):
+    def seed_all(seed):
+        raise AssertionError("seeds every device there is")
+
+    monkeypatch.setattr(torch, "manual_seed", seed_all)
+    FlowAutoencoder(2, encoder=with_dropout, **FAST, device=device).fit(TABLE)
+
+
 @pytest.mark.parametrize("max_iter", [1, 4])
 def test_a_prior_of_flows_takes_no_more_iterations_than_there_are(max_iter, device):
     model = FlowAutoencoder(2, prior="flow-mixture", **FAST | {"max_iter": max_iter}, device=device).fit(TABLE)

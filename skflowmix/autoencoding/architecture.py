@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..bridge import seeded_generator
+from ..bridge import seeded_generator, seeded_global_generators
 from ..modules.autoencoder import Autoencoder, StandardNormal
 from ..modules.chains import iaf_chain, planar_chain
 from ..modules.dense import Dense, Perceptron
@@ -104,8 +104,7 @@ def own_noise_of_modules(settings, device, random_state):
     if not any(getattr(settings, name, None) for name in ("encoder", "decoder", "classifier")):
         yield
         return
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(random_state.randint(np.iinfo(np.int32).max))
+    with seeded_global_generators(random_state.randint(np.iinfo(np.int32).max), device):
         yield
 
 
@@ -139,8 +138,7 @@ def new_network(make, n_inputs, hidden_layer_sizes, generator, name, n_outputs, 
     """
     if make is None:
         return Perceptron(n_inputs, hidden_layer_sizes, n_outputs, make_linear=make_linear, generator=generator)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+    with seeded_global_generators(torch.randint(2**31, (), generator=generator), torch.device("cpu")):
         network = make(n_inputs, n_outputs)
     if not isinstance(network, nn.Module):
         raise ValueError(f"{name} must make a torch.nn.Module; it made {type(network).__name__}.")
