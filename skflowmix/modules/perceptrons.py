@@ -64,9 +64,8 @@ def differentiate_layers(gradient, inputs, weights, weight_places, bias_places):
         For the weights, then for the biases; of None where they were not asked for.
     """
     asked = weight_places is not None
-    to_weights, to_biases = (
-        list(places) if asked else [None] * len(weights) for places in (weight_places, bias_places)
-    )
+    to_weights: list = list(weight_places) if asked else [None] * len(weights)
+    to_biases: list = list(bias_places) if asked else [None] * len(weights)
     for layer in reversed(range(len(weights))):
         after = gradient
         if layer > 0:

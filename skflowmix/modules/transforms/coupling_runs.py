@@ -121,9 +121,10 @@ class AffineCouplings(torch.autograd.Function):
     def backward(ctx, to_z, to_ladj):
         n_weights = sum(layer.depth for layer in ctx.layers)
         weights, kept_back = ctx.saved_tensors[:n_weights], list(ctx.saved_tensors[n_weights:])
-        learned = any(ctx.needs_input_grad[4:])
-        to_weights = [torch.empty_like(weight) for weight in weights] if learned else None
-        to_biases = [weight.new_empty(*weight.shape[:2], 1) for weight in weights] if learned else None
+        to_weights, to_biases, nowhere = None, None, [None] * n_weights
+        if any(ctx.needs_input_grad[4:]):
+            to_weights = [torch.empty_like(weight) for weight in weights]
+            to_biases = [weight.new_empty(*weight.shape[:2], 1) for weight in weights]
         to_x = to_z.new_empty(to_z.shape)
         for tile in reversed(ctx.tiles):
             to_parts = [_with_room(part) for part in to_z[tile].split(ctx.sizes, 1)]
@@ -133,7 +134,7 @@ class AffineCouplings(torch.autograd.Function):
                 _differentiate(to_parts, to_ladj[tile], layer, *own_parameters, *kept_back[first:])
                 del kept_back[first:]
             torch.cat([part[:, :size] for part, size in zip(to_parts, ctx.sizes, strict=True)], 1, out=to_x[tile])
-        return to_x, None, None, None, *((*to_weights, *to_biases) if learned else (None,) * 2 * n_weights)
+        return to_x, None, None, None, *(to_weights or nowhere), *(to_biases or nowhere)
 
 
 def _couple(parts, kept_back, layer, weights, biases):
