@@ -156,8 +156,8 @@ def _candidates(found):
     found = found[found.bound.argsort(descending=True)]
     kept: list[int] = []
     for i in range(len(found.bound)):
-        near = [j for j in kept if found.bound[j] - found.bound[i] < 30 and _alike(found[[j]], found[[i]])]
-        if not near:
+        near = [j for j in kept if found.bound[j] - found.bound[i] < 30]
+        if not near or not _alike(found[near], found[[i]]).any():
             kept.append(i)
         if len(kept) == _MOST_CANDIDATES:
             break
@@ -165,12 +165,11 @@ def _candidates(found):
 
 
 def _alike(one, other):
-    """Whether the divergence of one Gaussian from the other is small."""
-    ratio = torch.linalg.solve_triangular(one.cholesky, other.cholesky, upper=False)
-    arm = torch.linalg.solve_triangular(one.cholesky, (other.mean - one.mean)[:, :, None], upper=False)
-    log_ratio = ratio.diagonal(dim1=1, dim2=2).log().sum()
-    divergence = 0.5 * (ratio.square().sum() + arm.square().sum() - one.mean.shape[1]) - log_ratio
-    return bool(divergence < 0.05)
+    """Whether the divergences of several Gaussians from another are small, bool Tensor of shape (M,)."""
+    columns = torch.cat([other.cholesky.expand_as(one.cholesky), (other.mean - one.mean)[:, :, None]], 2)
+    ratio = torch.linalg.solve_triangular(one.cholesky, columns, upper=False)
+    log_ratio = ratio.diagonal(dim1=1, dim2=2).log().sum(1)
+    return 0.5 * (ratio.square().sum((1, 2)) - one.mean.shape[1]) - log_ratio < 0.05
 
 
 def _choose(target, candidates, n_components, n_modes, z):
