@@ -85,3 +85,17 @@ def test_densities_may_be_infinite_at_bounds(device):
     posterior = FlowMixturePosterior(1, bounds=[(0, 1)], **how).fit(log_density, 1)
     truth = math.lgamma(0.7) + math.lgamma(0.9) - math.lgamma(1.6)
     assert posterior.log_evidence_ == pytest.approx(truth, abs=0.02)
+
+
+def test_paths_that_end_nowhere_do_not_stop_components():
+    """In a funnel some ascend without end; its Gaussians are chosen all the same."""
+
+    def funnel(theta):
+        v, x = theta[:, :1], theta[:, 1:]
+        return -v[:, 0].square() / 18 - 0.5 * (x.square() * (-v).exp() + v).sum(1)
+
+    generator = torch.Generator().manual_seed(0)
+    points, reach = cloud(6, generator=generator, device="cpu")
+    start = find_start(seen(funnel, 6), points, reach, "auto", generator=generator)
+    assert start.n_modes == 1
+    assert len(start.log_weight) > 1

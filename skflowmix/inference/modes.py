@@ -6,6 +6,7 @@ import torch
 
 from .ascent import Gaussians, ascend
 
+NOWHERE = -1
 _MAX_ASCENT = 60
 _MOST_ENDS = 96
 _SAME = 1e-2
@@ -28,7 +29,7 @@ class Ascents:
     met : Gaussians
         The best one of each path.
     hill : Tensor of shape (M,)
-        Of each path, counted from the one with the highest top; -1 where the path has come to nothing.
+        Of each path, counted from the one with the highest top; NOWHERE where the path has come to nothing.
     modes : Tensor of shape (m, D)
         Distinct ends: the top of each hill first, then the second ones, and so on.
     value : Tensor of shape (m,)
@@ -92,18 +93,18 @@ def _joined(target, before, points, reach, end, value, met):
         end, value = torch.cat([before.modes, end]), torch.cat([before.value, value])
     order = value.nan_to_num(-torch.inf).argsort(descending=True)
     kept: list[int] = []
-    owner = torch.full((len(end),), -1)
+    owner = torch.full((len(end),), NOWHERE)
     for i in order[value[order].isfinite()].tolist():
         same = ((end[kept] - end[i]).abs() <= _SAME * (1 + end[i].abs())).all(1).nonzero()
         owner[i] = int(same[0]) if len(same) else len(kept)
         kept += [] if len(same) else [i]
     mode_hill = _hills(target, end[kept], value[kept])
-    hill = torch.where(owner >= 0, mode_hill[owner], -1)
+    hill = torch.where(owner >= 0, mode_hill[owner], NOWHERE)
     if before is not None:
         # A hill of before is, by its top, one of now.
         n_modes = len(before.modes)
         tops = hill[:n_modes][: before.n_hills]
-        hill = torch.cat([torch.where(before.hill >= 0, tops[before.hill], -1), hill[n_modes:]])
+        hill = torch.cat([torch.where(before.hill >= 0, tops[before.hill], NOWHERE), hill[n_modes:]])
     first = by_turns(mode_hill)[:_MOST_ENDS]
     return Ascents(points, reach, met, hill, end[kept][first], value[kept][first], mode_hill[first])
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .ascent import Gaussians, gain, gaussians
-from .modes import by_turns, climb, find_modes
+from .modes import NOWHERE, by_turns, climb, find_modes
 
 _REACHES = 0.3, 1.0, 3.0, 10.0, 30.0, 100.0
 _N_STARTS = 96
@@ -145,7 +145,8 @@ def _choose(target, candidates, hill, n_components, n_modes, z):
     log_p = target(x.flatten(0, 1)).view(x.shape[:2])
     log_q = candidates.log_prob(x.flatten(0, 1)).view(-1, *x.shape[:2])
     at_least, at_most = (n_modes, n_modes + _MOST_BESIDE_MODES) if n_components == "auto" else (n_components,) * 2
-    without = set(hill) if at_most >= len(set(hill)) else set()
+    hills = set(hill) - {NOWHERE}
+    without = hills if at_most >= len(hills) else set()
     chosen: list[int] = []
     log_weight, bound = None, -math.inf
     while len(chosen) < at_most:
