@@ -1,5 +1,7 @@
 """From settings to a mixture that nothing has been learned for, but for its first responsibilities."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from sklearn.utils import check_array
@@ -135,15 +137,30 @@ def _sizes(settings, seed):
     }
 
 
+def of_components(settings, components):
+    """The settings with flows and weights of components in that order, where they name those of each.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many weights, or some are not positive.
+    """
+    if not settings.one_flow:
+        settings = replace(settings, flow=[settings.flow[k] for k in components])
+    if settings.weights_init is None:
+        return settings
+    weights = check_array(settings.weights_init, ensure_2d=False, dtype=np.float64, input_name="weights_init")
+    if weights.shape != (len(components),) or (weights <= 0).any():
+        raise ValueError(
+            f"weights_init must hold {len(components)} positive numbers, one for each component; "
+            f"got {settings.weights_init!r}."
+        )
+    return replace(settings, weights_init=weights[components])
+
+
 def _set_weights(settings, mixture):
     if settings.weights_init is not None:
-        weights = check_array(settings.weights_init, ensure_2d=False, dtype=np.float64, input_name="weights_init")
-        if weights.shape != (mixture.n_components,) or (weights <= 0).any():
-            raise ValueError(
-                f"weights_init must hold {mixture.n_components} positive numbers, one for each component; "
-                f"got {settings.weights_init!r}."
-            )
-        mixture.logits.data.copy_(torch.log_softmax(torch.as_tensor(np.log(weights)), 0))
+        mixture.logits.data.copy_(torch.log_softmax(torch.as_tensor(np.log(settings.weights_init)), 0))
     elif not settings.learn_weights:
         mixture.logits.data.zero_()
     mixture.logits.requires_grad_(settings.learn_weights)
