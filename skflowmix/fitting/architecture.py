@@ -8,19 +8,17 @@ from sklearn.utils import check_array
 
 from ..bridge import seeded_generator
 from ..modules import BASES, PRESETS, FlowMixture, PosteriorNetwork, make_flow, make_shared_layers
+from .numbers import as_floats, check_layer_sizes, check_numbers
 
-_NUMBERS = "n_components", "n_layers", "n_shared_layers", "n_init", "max_iter", "batch_size", "n_iter_no_change"
+_COUNTS = "n_components", "n_layers", "n_init", "n_estimators"
 _FEW_ROWS = 50  # a component and feature; red wine has 33, where sharing gains
 
 
 def check_architecture(settings):
     """Raise a ValueError where parts of the architecture do not fit each other; of any settings that name one."""
-    sizes = settings.hidden_layer_sizes
-    if not all(isinstance(size, (int, np.integer)) and size >= 1 and not isinstance(size, bool) for size in sizes):
-        raise ValueError(f"hidden_layer_sizes must hold positive integers; got {sizes!r}.")
-    for name in _NUMBERS:
-        if isinstance(vars(settings).get(name), (bool, np.bool_)):
-            raise ValueError(f"{name} must be a number; got {vars(settings)[name]!r}.")
+    check_numbers(settings)
+    counts = {name: getattr(settings, name, None) for name in _COUNTS}
+    check_layer_sizes(settings.hidden_layer_sizes, **counts)
     if settings.n_components == "auto" and not settings.one_flow:
         raise ValueError(f"flow as a list requires n_components as a number, not 'auto'; got {settings.flow!r}.")
     if settings.n_shared_layers == "auto":
@@ -149,7 +147,8 @@ def of_components(settings, components):
         settings = replace(settings, flow=[settings.flow[k] for k in components])
     if settings.weights_init is None:
         return settings
-    weights = check_array(settings.weights_init, ensure_2d=False, dtype=np.float64, input_name="weights_init")
+    weights = as_floats(settings.weights_init, "weights_init")
+    weights = check_array(weights, ensure_2d=False, input_name="weights_init")
     if weights.shape != (len(components),) or (weights <= 0).any():
         raise ValueError(
             f"weights_init must hold {len(components)} positive numbers, one for each component; "
