@@ -1,10 +1,13 @@
 """Rows that a user gives, each column checked by itself."""
 
+from numbers import Number
+
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d, validate_data
 
 from ..fitting import Table
 from ..fitting.labels import is_unlabelled, read_labels
+from ..fitting.numbers import as_floats
 
 _LIGHTEST, _HEAVIEST = 1e-15, 1e15
 
@@ -30,6 +33,8 @@ def check_table(estimator, X, y, sample_weight, labels):
 
 def check_weights(sample_weight, X):
     """Weights of the rows, ndarray of shape (n_samples,), finite, non-negative, some positive, none absurd."""
+    if sample_weight is not None and not isinstance(sample_weight, Number):
+        sample_weight = as_floats(sample_weight, "sample_weight")
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
     if (weight < 0).any():
         raise ValueError("sample_weight must not hold negative weights.")
