@@ -28,15 +28,17 @@ class Target:
     vectorized : bool
     dtype : torch.dtype
         What tensors it is given; arrays are float64.
+    interior : ndarray of shape (2, D), default=None
+        Least and greatest numbers that it is asked for, as of `Coordinates.interior`.
     """
 
-    def __init__(self, log_density, *, vectorized, dtype):
-        self.log_density, self.vectorized, self.dtype = log_density, vectorized, dtype
+    def __init__(self, log_density, *, vectorized, dtype, interior=None):
+        self.log_density, self.vectorized, self.dtype, self.interior = log_density, vectorized, dtype, interior
         self.takes_arrays = None
 
     def of(self, log_density):
         """Another log-density of the same kind."""
-        return Target(log_density, vectorized=self.vectorized, dtype=self.dtype)
+        return Target(log_density, vectorized=self.vectorized, dtype=self.dtype, interior=self.interior)
 
     def __getstate__(self):
         """State of plain data, without the function, which need not be fit for a pickle."""
@@ -114,7 +116,7 @@ class Target:
         Tensor of shape (N,)
             In nats; -inf where it is not a number.
         """
-        given = theta.to(self.dtype)
+        given = self._within(theta.to(self.dtype))
         if self.takes_arrays:
             value = _Arrays.apply(given, self._arrays)
         elif self.vectorized:
@@ -128,9 +130,12 @@ class Target:
         with callers_precision():
             return self.log_density(theta)
 
+    def _within(self, theta):
+        return theta if self.interior is None else theta.clamp(*torch.as_tensor(self.interior).to(theta))
+
     def _asks_for_arrays(self, theta):
         """Whether a pair is returned, or nothing at all but to arrays."""
-        theta = theta.to(self.dtype).detach().requires_grad_()
+        theta = self._within(theta.to(self.dtype)).detach().requires_grad_()
         try:
             found = self._ask(theta if self.vectorized else theta[0])
         except Exception as error:
