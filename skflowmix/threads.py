@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 
 import torch
-from threadpoolctl import threadpool_limits  # scikit-learn cannot be without it
+from threadpoolctl import ThreadpoolController  # scikit-learn cannot be without it
 
 
 class _Threads:
@@ -55,8 +55,51 @@ def one_torch_thread():
         _THREADS.leave()
 
 
+class _OneBlasThread:
+    """A limit of the whole process: the first that wants it sets it, and the last that leaves lifts it."""
+
+    def __init__(self):
+        self.lock, self.n_users, self.found = threading.Lock(), 0, []
+
+    def enter(self, pools):
+        with self.lock:
+            if self.n_users == 0:
+                self.found = pools.info()
+                set_for_good(pools, 1)
+            self.n_users += 1
+
+    def leave(self, pools):
+        with self.lock:
+            self.n_users -= 1
+            if self.n_users == 0:
+                set_for_good(pools, self.found)
+
+
+def set_for_good(pools, limits):
+    """Set the numbers of threads of pools.
+
+    The thread that sets a limit of BLAS is the only one that may, in newer versions of threadpoolctl, until it leaves
+    a context.
+    """
+    pools.limit(limits=limits)
+    with pools.limit(limits=None):
+        pass
+
+
+_ONE_BLAS_THREAD = _OneBlasThread()
+
+
 @contextmanager
 def one_thread():
-    """Keep torch's operations and scikit-learn's loops from being divided; it takes milliseconds."""
-    with one_torch_thread(), threadpool_limits(limits=1, user_api="openmp"):
-        yield
+    """Keep torch's operations, scikit-learn's loops and numpy's linear algebra from being divided.
+
+    It takes milliseconds. The number of OpenMP's threads belongs to a thread, that of BLAS's to the process.
+    """
+    pools = ThreadpoolController()
+    openmp, blas = pools.select(user_api="openmp"), pools.select(user_api="blas")
+    with one_torch_thread(), openmp.limit(limits=1):
+        _ONE_BLAS_THREAD.enter(blas)
+        try:
+            yield
+        finally:
+            _ONE_BLAS_THREAD.leave(blas)

@@ -116,6 +116,26 @@ class TestReach:
         np.testing.assert_array_equal(named == 1, renamed == 3)
 
 
+class TestWeight:
+    def scores(self, estimator_class, codes, device, weight):
+        model = estimator_class(2, supervised_weight=weight, early_stopping=False, device=device, **FAST)
+        return model.fit(X, codes).score_samples(X)
+
+    @unsupervised
+    def test_auto_is_a_tenth_of_the_rows_for_each_labelled_row(self, estimator_class, device):
+        codes = np.full(80, -1)
+        codes[[np.flatnonzero(label == Y)[0] for label in (0, 1)]] = 0, 1
+        auto, number, one = (self.scores(estimator_class, codes, device, weight) for weight in ("auto", 4.0, 1.0))
+        np.testing.assert_array_equal(auto, number)
+        assert not np.array_equal(auto, one)
+
+    @unsupervised
+    def test_auto_is_one_at_least(self, estimator_class, device):
+        codes = np.where(np.arange(80) % 5, -1, Y)
+        auto, one = (self.scores(estimator_class, codes, device, weight) for weight in ("auto", 1.0))
+        np.testing.assert_array_equal(auto, one)
+
+
 class TestScore:
     def test_unlabelled_rows_are_left_out(self, device):
         model = FlowMixtureClassifier(1, device=device, **FAST).fit(X, Y)

@@ -5,12 +5,12 @@ import threading
 import numpy as np
 import pytest
 import torch
-from threadpoolctl import threadpool_info
+from threadpoolctl import ThreadpoolController, threadpool_info
 
 from skflowmix import FlowMixtureClassifier, FlowMixtureClustering, FlowMixtureDensity
 from skflowmix.modules.mixture import FlowMixture
 from skflowmix.partitions import judge
-from skflowmix.threads import one_thread, one_torch_thread
+from skflowmix.threads import one_thread, one_torch_thread, set_for_good
 
 X = np.random.RandomState(0).standard_normal((60, 2))
 FAST = {"max_iter": 2, "n_layers": 1, "hidden_layer_sizes": (8,), "random_state": 0}
@@ -43,8 +43,9 @@ def seen(monkeypatch):
     return numbers
 
 
-def openmp_threads():
-    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "openmp"]
+def pool_sizes():
+    """The numbers of threads of OpenMP's and BLAS's pools in this process."""
+    return [library["num_threads"] for library in threadpool_info()]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -120,18 +121,47 @@ def test_an_interrupted_fit_restores_the_number_of_threads(two_threads, monkeypa
     assert torch.get_num_threads() == 2
 
 
-def test_starts_are_found_by_one_thread(two_threads, monkeypatch):
-    before, during, row_costs = openmp_threads(), [], judge.row_costs
+@pytest.fixture
+def two_threads_of_each_pool(two_threads):
+    pools = ThreadpoolController()
+    found = pools.info()
+    set_for_good(pools, 2)
+    yield
+    set_for_good(pools, found)
+
+
+def test_starts_are_found_by_one_thread(two_threads_of_each_pool, monkeypatch):
+    before, during, row_costs = pool_sizes(), [], judge.row_costs
 
     def watched(*args, **known):
-        during.extend(openmp_threads())
+        during.extend(pool_sizes())
         return row_costs(*args, **known)
 
     monkeypatch.setattr(judge, "row_costs", watched)
     with pytest.warns(match="max_iter"):
         FlowMixtureClustering(2, **FAST).fit(X)
+    assert set(before) == {2}
     assert set(during) == {1}
-    assert openmp_threads() == before
+    assert pool_sizes() == before
     with one_thread():
-        assert set(openmp_threads()) == {1}
-    assert openmp_threads() == before
+        assert set(pool_sizes()) == {1}
+    assert pool_sizes() == before
+
+
+def test_pools_have_one_thread_until_the_last_has_left(two_threads_of_each_pool):
+    second_is_in, first_is_out, during = threading.Event(), threading.Event(), []
+
+    def second():
+        with one_thread():
+            second_is_in.set()
+            assert first_is_out.wait(60)
+            during.extend(pool_sizes())
+
+    other = threading.Thread(target=second)
+    with one_thread():
+        other.start()
+        assert second_is_in.wait(60)
+    first_is_out.set()
+    other.join()
+    assert set(during) == {1}
+    assert set(pool_sizes()) == {2}

@@ -84,9 +84,10 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     reg_covar : float, default=1e-6
         Variance, in units of each feature's variance, that is added to covariances at the start, and as noise to the
         rows in training. Scales cannot fall much below its square root.
-    supervised_weight : float, default=1.0
+    supervised_weight : float or "auto", default="auto"
         Weight of log p(class | x) of the labelled rows, next to their log p(x, class); in clustering without labels of
         log p(cluster | x) in the warm-up, for which the clusters of the start are labels. Only with solver "gradient".
+        "auto" is a tenth of the rows for each labelled row, at least one, so that few labels count (arXiv:1406.5298).
     unlabelled_weight : float, default=1.0
         Weight of log p(x) of the unlabelled rows.
     consistency_weight : float, default=0
@@ -193,7 +194,7 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
         init_params: str | Initializer | ArrayLike = "auto",
         n_init: int = 1,
         reg_covar: float = 1e-6,
-        supervised_weight: float = 1.0,
+        supervised_weight: float | Literal["auto"] = "auto",
         unlabelled_weight: float = 1.0,
         consistency_weight: float = 0,
         max_iter: int = 200,

@@ -100,9 +100,10 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     labels : {"all", "none", "partial"}, default="partial"
         Which y is learned. "partial": one that holds -1, which marks a row without a label; a y without -1 is there for
         evaluation (`cross_val_score`, searches), and is ignored as by every clusterer. "all": any. "none": none.
-    supervised_weight : float, default=1.0
+    supervised_weight : float or "auto", default="auto"
         Weight of log p(class | x) of the labelled rows, next to their log p(x, class); in clustering without labels of
         log p(cluster | x) in the warm-up, for which the clusters of the start are labels. Only with solver "gradient".
+        "auto" is a tenth of the rows for each labelled row, at least one, so that few labels count (arXiv:1406.5298).
     unlabelled_weight : float, default=1.0
         Weight of log p(x) of the unlabelled rows.
     consistency_weight : float, default=0
@@ -226,7 +227,7 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
         contamination: float | None = None,
         reg_covar: float = 1e-6,
         labels: str = "partial",
-        supervised_weight: float = 1.0,
+        supervised_weight: float | Literal["auto"] = "auto",
         unlabelled_weight: float = 1.0,
         consistency_weight: float = 0,
         max_iter: int = 200,

@@ -33,7 +33,7 @@ PARAMETER_CONSTRAINTS = {
     "init_params": [StrOptions(set(INITIALIZERS)), callable, "array-like"],
     "n_init": [Interval(Integral, 1, None, closed="left")],
     "reg_covar": [Interval(Real, 1e-12, _LARGEST, closed="both")],
-    "supervised_weight": [Interval(Real, 0, _LARGEST, closed="both")],
+    "supervised_weight": [Interval(Real, 0, _LARGEST, closed="both"), StrOptions({"auto"})],
     "unlabelled_weight": [Interval(Real, 0, _LARGEST, closed="both")],
     "consistency_weight": [Interval(Real, 0, _LARGEST, closed="both")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],

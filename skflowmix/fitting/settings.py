@@ -30,7 +30,7 @@ class Settings:
     init_params: Any
     n_init: int
     reg_covar: float
-    supervised_weight: float
+    supervised_weight: float | str
     unlabelled_weight: float
     consistency_weight: float
     max_iter: int

@@ -23,6 +23,7 @@ from .recipe import Recipe
 from .settings import Settings
 
 _RAMP_SHARE = 20
+_SUPERVISED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Training:
     @classmethod
     def of(cls, settings, recipe, data, split, *, continues, report):
         """The training of some rows, of which the split's first part, or others as many, are learned from."""
-        objective = _objective(settings, recipe, len(data.classes), data.weight[split[0]].sum())
+        objective = _objective(settings, recipe, data, data.weight[split[0]].sum())
         return cls(settings, recipe, _options(settings, continues), objective, report)
 
     def solve(self, mixture, supply, random_state):
@@ -103,15 +104,23 @@ def _of_members(mixture, scores, converged, history, n_members):
     return states
 
 
-def _objective(settings, recipe, n_classes, n_rows):
-    concentration = settings.weight_concentration_prior
+def _objective(settings, recipe, data, n_rows):
+    concentration, supervised_weight = settings.weight_concentration_prior, _supervised_weight(settings, data)
     return LikelihoodObjective(
-        supervised_weight=settings.supervised_weight,
+        supervised_weight=supervised_weight,
         unlabelled_weight=settings.unlabelled_weight,
         consistency_weight=settings.consistency_weight,
         log_weight_factor=0.0 if concentration is None else (concentration - 1) / n_rows,
-        start_weight=settings.supervised_weight if recipe.seeks_clusters and not n_classes else 0.0,
+        start_weight=supervised_weight if recipe.seeks_clusters and not len(data.classes) else 0.0,
     )
+
+
+def _supervised_weight(settings, data):
+    """A number; "auto" is a tenth of the rows for each labelled row (arXiv:1406.5298), and one at least."""
+    if settings.supervised_weight != "auto":
+        return settings.supervised_weight
+    labelled = data.weight[data.codes >= 0].sum()
+    return max(1.0, float(_SUPERVISED_SHARE * data.weight.sum() / labelled)) if labelled else 1.0
 
 
 def _options(settings, continues):
