@@ -1,4 +1,4 @@
-"""The number of clusters is the number of hills of the density."""
+"""The number of clusters is the number of hills of the density; that of a density's components held-out rows tell."""
 
 from unittest import mock
 
@@ -89,35 +89,40 @@ def blobs():
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 class TestEstimators:
     @pytest.mark.parametrize("init_params", ["auto", "kmeans", "gmm"])
-    @pytest.mark.parametrize("estimator_class", [FlowMixtureClustering, FlowMixtureDensity])
-    def test_finds_the_number(self, estimator_class, init_params, blobs, device):
+    @pytest.mark.parametrize(
+        ("estimator_class", "changes"),
+        [(FlowMixtureClustering, {}), (FlowMixtureDensity, {"n_estimators": 1, "early_stopping": False})],
+    )
+    def test_finds_the_number(self, estimator_class, changes, init_params, blobs, device):
         X, y = blobs
-        model = estimator_class(**CHEAP, init_params=init_params, device=device)
-        if estimator_class is FlowMixtureDensity:
-            model.set_params(n_estimators=1)
+        model = estimator_class(**CHEAP, **changes, init_params=init_params, device=device)
         assert adjusted_rand_score(y, model.fit_predict(X)) == 1
         assert model.n_components_ == len(model.weights_) == 3
         assert model.n_components_scores_[1] == 0.2
         assert max(model.n_components_scores_, key=model.n_components_scores_.__getitem__) == 3
 
     def test_scores_only_where_they_were_needed(self, blobs, device):
-        model = FlowMixtureDensity(**{**CHEAP, "n_components": 2}, device=device).fit(blobs[0])
+        model = FlowMixtureDensity(**{**CHEAP, "n_components": 2}, n_estimators=1, device=device).fit(blobs[0])
         assert not hasattr(model, "n_components_scores_")
         assert hasattr(model.set_params(n_components="auto").fit(blobs[0]), "n_components_scores_")
         assert not hasattr(model.set_params(n_components=2).fit(blobs[0]), "n_components_scores_")
 
-    def test_rows_may_be_scaled_repeated_and_weighted(self, blobs, device):
+    @pytest.mark.parametrize(
+        ("estimator_class", "changes", "n_components"),
+        [(FlowMixtureClustering, {}, 3), (FlowMixtureDensity, {"n_estimators": 1}, 4)],
+    )
+    def test_rows_may_be_scaled_repeated_and_weighted(self, estimator_class, changes, n_components, blobs, device):
         X, _ = blobs
         weight = np.random.RandomState(0).randint(1, 4, len(X))
-        model, repeated = (FlowMixtureDensity(**CHEAP, n_estimators=1, device=device) for _ in range(2))
+        model, repeated = (estimator_class(**CHEAP, **changes, device=device) for _ in range(2))
         model.fit(1e3 * X + 5, sample_weight=weight)
         repeated.fit(np.repeat(1e3 * X + 5, weight, axis=0)[::-1])
         assert model.n_components_scores_ == repeated.n_components_scores_
-        assert model.n_components_ == 3
+        assert model.n_components_ == n_components
 
     def test_restarts_share_one_choice(self, blobs, device):
         with mock.patch("skflowmix.fitting.recipe.choose_n_components", side_effect=choose_n_components) as choose:
-            FlowMixtureDensity(**CHEAP, n_init=3, device=device).fit(blobs[0])
+            FlowMixtureClustering(**CHEAP, n_init=3, device=device).fit(blobs[0])
         assert choose.call_count == 1
 
     def test_unnamed_clusters_come_after_the_classes(self, blobs, device):
@@ -165,3 +170,53 @@ class TestEstimators:
     def test_says_what_it_does_not_go_with(self, parameters, message, blobs, device):
         with pytest.raises(ValueError, match=message):
             FlowMixtureDensity(**{**CHEAP, **parameters}, device=device).fit(blobs[0])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+class TestDensities:
+    def test_the_fit_is_that_of_the_number_which_describes_held_out_rows_best(self, blobs, device):
+        X, _ = blobs
+        model = FlowMixtureDensity(**CHEAP, n_estimators=2, device=device).fit(X)
+        scores = model.n_components_scores_
+        fits = [FlowMixtureDensity(**{**CHEAP, "n_components": n}, n_estimators=2, device=device) for n in scores]
+        assert [fit.fit(X).lower_bound_ for fit in fits] == list(scores.values())
+        best = max(scores, key=scores.__getitem__)
+        assert model.n_components_ == 2 * best
+        np.testing.assert_array_equal(model.score_samples(X), fits[list(scores).index(best)].score_samples(X))
+
+    def test_one_gaussian_needs_one_component(self, device):
+        X = np.random.RandomState(0).standard_normal((400, 3))
+        model = FlowMixtureDensity(**CHEAP, n_estimators=1, device=device).fit(X)
+        assert model.n_components_ == 1
+        assert list(model.n_components_scores_) == [1, 2]
+
+    def test_numbers_are_compared_on_the_same_rows_whatever_the_seed(self, blobs, device):
+        model = FlowMixtureDensity(**CHEAP, n_estimators=1, device=device)
+        first, second = (model.set_params(random_state=np.random.RandomState(3)).fit(blobs[0]) for _ in range(2))
+        assert first.n_components_scores_ == second.n_components_scores_
+
+    def test_few_rows_have_few_components(self, device):
+        X = np.random.RandomState(0).standard_normal((19, 2))
+        assert list(FlowMixtureDensity(**CHEAP, n_estimators=1, device=device).fit(X).n_components_scores_) == [1]
+
+    def test_a_warm_start_goes_on_with_the_number(self, blobs, device):
+        model = FlowMixtureDensity(**CHEAP, n_estimators=2, warm_start=True, device=device).fit(blobs[0])
+        scores, number = model.n_components_scores_, model.n_components_
+        model.fit(blobs[0])
+        assert (model.n_components_scores_, model.n_components_) == (scores, number)
+
+    def test_after_an_interrupt_it_is_the_best_so_far(self, blobs, device):
+        calls = []
+
+        def ends_in_the_third_fit(X, n_components, weight, random_state):
+            calls.append(n_components)
+            if n_components == 4:
+                raise KeyboardInterrupt
+            return np.eye(n_components)[np.arange(len(X)) * n_components // len(X)]
+
+        model = FlowMixtureDensity(**CHEAP, n_estimators=1, init_params=ends_in_the_third_fit, device=device)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(blobs[0])
+        assert calls == [2, 4]
+        assert list(model.n_components_scores_) == [1, 2]
+        assert np.isfinite(model.score_samples(blobs[0])).all()

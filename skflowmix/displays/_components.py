@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ComponentsDisplay:
-    """How well each number of clusters sets them apart, as a fit with ``n_components="auto"`` has found.
+    """How well each number of components does, as a fit with ``n_components="auto"`` has found.
 
     It is recommended to use `from_estimator`.
 
@@ -99,9 +99,9 @@ class ComponentsDisplay:
             how = {"marker": "o", "markerfacecolor": "white"} | line_parameters
             (line,) = self.ax_.plot(numbers, heights, **how)
             self.ax_.plot(best, scores[best], "o", color=line.get_color(), markersize=line.get_markersize() + 3)
-            line.set_label(f"{name}: {best}" if name else f"{best} clusters")
+            line.set_label(f"{name}: {best}" if name else f"{best} components")
             self.lines_.append(line)
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
-        self.ax_.set(xlabel="number of clusters", ylabel="score, the highest decides")
+        self.ax_.set(xlabel="number of components", ylabel="score, the highest decides")
         self.ax_.legend()
         return self

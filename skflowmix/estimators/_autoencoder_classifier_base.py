@@ -70,7 +70,7 @@ class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator, CallbackSup
         self.__dict__ = fresh.__dict__
         if fresh._state.history.interrupted:
             raise KeyboardInterrupt
-        warn_of_autoencoder(fresh._state, settings)
+        warn_of_autoencoder(fresh._state, settings, table.y)
         return self
 
     __sklearn_is_fitted__ = whole_fit.is_fitted

@@ -27,8 +27,10 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     Parameters
     ----------
     n_components : int or "auto", default=4
-        Number of components of each of the `n_estimators` mixtures. "auto" counts the hills of the density that valleys
-        set apart; with labels there are at least as many as classes.
+        Number of components of each of the `n_estimators` mixtures. "auto" takes the fit with the best held-out score:
+        of one component, two, four, and so on up to sixteen, until twice as many are no better, which takes the time of
+        all these fits. Where that is nothing to go by, with labels, `weights_init` or no rows held out, it counts the
+        hills of the density that valleys set apart; with labels there are at least as many as classes.
     flow : str, callable, or list of them, default="nsf"
         Architecture of each component, all of which start with an affine map. "affine": nothing more, so that each
         component is one Gaussian. Without networks: "planar" and "radial", one bend along a plane or
@@ -147,8 +149,8 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     n_components_ : int
         Number of components of the mixture, those of all `n_estimators`, without those that a sparse prior removed.
     n_components_scores_ : dict of int to float
-        How well each number of clusters that was tried sets them apart; the highest score decides. Only with
-        ``n_components="auto"``; of the classifier a list with one for each class.
+        Score of each number that was tried, of which the highest decides: `lower_bound_` of the fit, or how well so
+        many clusters are set apart where hills are counted. Only with ``n_components="auto"``.
     weights_ : ndarray
         Mixture weights, zero for components that a sparse prior removed.
     classes_ : ndarray of shape (n_classes,)

@@ -6,6 +6,7 @@ less time than one after the other.
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -15,9 +16,11 @@ from ..training import QUIET, SOLVERS, History
 from .architecture import has_few_rows
 from .fit import fit_mixture, fit_mixtures
 from .fitted import FittedMixture
+from .number import fit_of_best_number, is_told_by_held_out_rows
 from .outliers import with_offset
 
 _OF_FEW_ROWS, _OF_MORE, _OF_MANY = 6, 4, 2
+_USUAL_NUMBER = 4  # of components, where it is not known yet
 _MANY_VALUES, _TOO_MANY_VALUES = 50_000, 250_000
 
 
@@ -37,7 +40,7 @@ def number_of_members(settings, table, before):
     given = settings.weights_init is not None or settings.gives_responsibilities
     if named or given or SOLVERS[settings.solver].is_em or table.X.size > _TOO_MANY_VALUES:
         return 1
-    n_components = 1 if settings.n_components == "auto" else settings.n_components
+    n_components = _USUAL_NUMBER if settings.n_components == "auto" else settings.n_components
     if has_few_rows(len(table.X), n_components, table.X.shape[1]):
         return _OF_FEW_ROWS
     return _OF_MANY if table.X.size > _MANY_VALUES else _OF_MORE
@@ -57,12 +60,17 @@ def fit_average(settings, table, recipe, *, before=None, report=QUIET):
 
     After Ctrl-C it is the mean of what there is.
     """
-    return with_offset(_fit_average(settings, table, recipe, before, report), table, settings.contamination)
+    settings = replace(settings, n_estimators=number_of_members(settings, table, before))
+    check_averaging(settings)
+    fit = partial(_fit_average, table=table, recipe=recipe, before=before, report=report)
+    if before is None and is_told_by_held_out_rows(settings, table, recipe):
+        fitted = fit_of_best_number(fit, settings, table)
+    else:
+        fitted = fit(settings)
+    return with_offset(fitted, table, settings.contamination)
 
 
 def _fit_average(settings, table, recipe, before, report):
-    settings = replace(settings, n_estimators=number_of_members(settings, table, before))
-    check_averaging(settings)
     befores = None if before is None else _members_before(before, settings)
     if settings.n_estimators == 1:
         return fit_mixture(settings, table, recipe, before=before, report=report)

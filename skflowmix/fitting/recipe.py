@@ -31,6 +31,8 @@ class Recipe:
     count : callable
         ``(X, data, random_state) -> n_components, scores, resp``: what ``n_components="auto"`` stands for, how well
         each number does, and first responsibilities, None where there are none to be had.
+    counts_by_score : bool
+        Whether it stands for that only where held-out rows cannot tell (see `number`).
     choose : callable
         Which of the states that a fit went through is kept, as `choice.best_score`.
     seeks_clusters : bool
@@ -52,6 +54,7 @@ class Recipe:
     count: Callable
     choose: Callable
     seeks_clusters: bool = False
+    counts_by_score: bool = False
     holds_out_of_start: bool = False
     shrinks_noise: bool = False
     tells_classes: bool = False
@@ -101,6 +104,7 @@ DENSITY = Recipe(
     choose=best_score,
     holds_out_of_start=True,
     shrinks_noise=True,
+    counts_by_score=True,
     grows=True,
 )
 CLASSIFICATION = Recipe(

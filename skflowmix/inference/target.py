@@ -126,12 +126,12 @@ class Target:
         value = value.to(theta.dtype)
         return torch.where(value.isnan(), -torch.inf, value)
 
-    def _within(self, theta):
-        return theta if self.interior is None else theta.clamp(*torch.as_tensor(self.interior).to(theta))
-
     def _ask(self, theta):
         with callers_precision():
             return self.log_density(theta)
+
+    def _within(self, theta):
+        return theta if self.interior is None else theta.clamp(*torch.as_tensor(self.interior).to(theta))
 
     def _asks_for_arrays(self, theta):
         """Whether a pair is returned, or nothing at all but to arrays."""
