@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import torch
 
+from .default_dtype import single_precision
 from .modules.workload import rows_at_once
 from .threads import one_torch_thread
 
@@ -110,8 +111,9 @@ def evaluate_in_chunks(function, X, mixture=None, *, size=None):
 
 @contextmanager
 def undisturbed():
-    """The same numbers whatever is set around: gradients, inference mode, autocast, default device, numpy's errors."""
+    """The same numbers whatever is set around: gradients, inference mode, autocast, defaults, numpy's errors."""
     with ExitStack() as settings:
+        settings.enter_context(single_precision())
         settings.enter_context(np.errstate(all="ignore"))
         settings.enter_context(torch.inference_mode(False))
         settings.enter_context(torch.enable_grad())

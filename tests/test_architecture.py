@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES, MAX_MEDIAN = 300, 150
 
 LAYERS = [
-    {"_version", "notes", "threads", "warn"},
+    {"_version", "notes", "default_dtype", "threads", "warn"},
     {"modules"},
     {"training", "partitions", "bridge"},
     {"fitting"},

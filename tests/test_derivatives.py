@@ -183,28 +183,32 @@ def test_couplings_of_the_same_parts_are_one_step(monkeypatch):
         lambda x, sizes, layers, *rest: lengths.append(len(layers)) or apply(x, sizes, layers, *rest),
     )
     runs()(draw((5, 11, 5), torch.float32))
-    assert lengths == [3, 1, 1]
+    runs().inverse(draw((5, 11, 5), torch.float32))
+    assert lengths == [3, 1, 1, 1, 1, 3]
 
 
 @pytest.mark.parametrize("tile", [1, 2, 5])
-@pytest.mark.parametrize("needs_x", [True, False])
+@pytest.mark.parametrize("needed", ["all", "parameters", "x"])
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
 @each_dtype
-def test_couplings_in_one_step_equal_plain_ones(monkeypatch, tile, needs_x, dtype, device):
+def test_couplings_in_one_step_equal_plain_ones(monkeypatch, tile, needed, direction, dtype, device):
     monkeypatch.setattr(coupling_runs, "_CACHED_BYTES", tile * 20 * 11 * dtype.itemsize / torch.get_num_threads())
     flow = runs().to(device, dtype)
     parameters = list(flow.parameters())
     for seed, parameter in enumerate(parameters):
         parameter.data += 0.1 * draw(parameter.shape, dtype, seed).to(device)
-    x = draw((5, 11, 5), dtype).to(device).requires_grad_(needs_x)
+        parameter.requires_grad_(needed != "x")
+    x = draw((5, 11, 5), dtype).to(device).requires_grad_(needed != "parameters")
+    asked = [tensor for tensor in [*parameters, x] if tensor.requires_grad]
 
     def outputs_and_gradients_of(flow):
-        outputs = flow(x)
+        outputs = getattr(flow, direction)(x)
         pulls = [draw(output.shape, dtype, seed=9).to(device) for output in outputs]
-        return [*outputs, *torch.autograd.grad(outputs, [*parameters, x] if needs_x else parameters, pulls)]
+        return [*outputs, *torch.autograd.grad(outputs, asked, pulls)]
 
     found = outputs_and_gradients_of(flow)
     with torch.no_grad():
-        kept_nothing = flow(x)
+        kept_nothing = getattr(flow, direction)(x)
     monkeypatch.setattr(compose, "fuse_runs", lambda transforms: transforms)
     monkeypatch.setattr(Coupling, "forward", plain_coupling)
     for one, other in zip(found, outputs_and_gradients_of(flow), strict=True):
@@ -218,7 +222,8 @@ def test_couplings_in_one_step_pass_gradcheck(monkeypatch):
     flow = Compose([coupling(mask, 2, hidden=(4,)) for mask in (FIRST, SECOND, FIRST)]).double()
     for seed, parameter in enumerate(flow.parameters()):
         parameter.data += 0.3 * draw(parameter.shape, seed=seed)
-    assert torch.autograd.gradcheck(flow, draw((2, 3, 5)).requires_grad_())
+    for way in (flow, flow.inverse):
+        assert torch.autograd.gradcheck(way, draw((2, 3, 5)).requires_grad_())
 
 
 @pytest.mark.parametrize("preset", ["realnvp", "nsf", "maf", "nsf-ar"])

@@ -225,6 +225,21 @@ class TestWarmStart:
         np.testing.assert_array_equal(estimator.score_samples(X), before)
 
     @every_estimator
+    def test_warm_start_needs_the_names_of_the_features_before(self, estimator_class, device):
+        X, y = moons()
+        table = pd.DataFrame(X, columns=["a", "b"])
+        estimator = make(estimator_class, device, warm_start=True).fit(table, y)
+        before = estimator.score_samples(table)
+        for names in (["b", "a"], ["a", "c"]):
+            with pytest.raises(ValueError, match="feature names should match"):
+                estimator.fit(table.set_axis(names, axis=1), y)
+        np.testing.assert_array_equal(estimator.score_samples(table), before)
+        with pytest.warns(UserWarning, match="does not have valid feature names"):
+            estimator.fit(X, y)
+        assert estimator.fit(table, y).feature_names_in_.tolist() == ["a", "b"]
+        estimator.set_params(warm_start=False).fit(table[["b", "a"]], y)
+
+    @every_estimator
     def test_rows_that_drift_are_none(self, estimator_class, device):
         X, y = moons()
         estimator = make(estimator_class, device, warm_start=True).fit(X, y)

@@ -13,7 +13,7 @@ from skflowmix.fitting.class_noise import blur, class_noise, units_of_classes
 from skflowmix.fitting.rows import TrainingSet
 from skflowmix.fitting.scaling import FeatureScaler
 from skflowmix.fitting.settings import Settings
-from skflowmix.fitting.spreading import guess_labels, with_guesses
+from skflowmix.fitting.spreading import guess_labels, neighbor_units, with_guesses
 from skflowmix.modules import FlowMixture
 
 
@@ -27,6 +27,14 @@ def few(y, n_labels, seed=0):
 
 def training_set(X, codes):
     return TrainingSet(X, codes, np.ones(len(X)), classes=np.arange(codes.max() + 1))
+
+
+def blobs_and_far_rows(n_far, far, seed):
+    """Two blobs of sixty rows with three labels each, and rows without a label far away."""
+    X, blob = make_blobs([60, 60, n_far], centers=[[0, 0], [12, 0], far], cluster_std=0.5, random_state=seed)
+    order, codes = np.argsort(blob, kind="stable"), np.full(len(X), -1)
+    codes[[0, 1, 2, 60, 61, 62]] = 0, 0, 0, 1, 1, 1
+    return X[order], blob[order], codes
 
 
 class TestGuesses:
@@ -64,6 +72,27 @@ class TestGuesses:
         codes = np.full(42, -1)
         codes[[0, 20]] = 0, 1
         np.testing.assert_array_equal(guess_labels(X, codes).classes[:40], np.repeat([0, 1], 20))
+
+    @pytest.mark.parametrize("n_far", [1, 6, 60])
+    @pytest.mark.parametrize("far", [(100, 1), (300, 1), (1e6, 1), (1e12, 1), (-1e12, 1e6), (6, 1e6)])
+    def test_far_rows_mix_no_classes(self, n_far, far):
+        for seed in range(3):
+            X, blob, codes = blobs_and_far_rows(n_far, far, seed)
+            scaled = FeatureScaler.of(X, np.ones(len(X))).transform(X)
+            np.testing.assert_array_equal(guess_labels(scaled, codes).classes[:120], blob[:120])
+
+
+class TestUnitsOfNeighbors:
+    def test_a_far_cluster_does_not_matter(self):
+        near = np.random.RandomState(0).standard_normal((400, 2))
+        with_far = np.vstack([near, near[:200] + [1e8, 0]])
+        ratios = [units[0] / units[1] for units in map(neighbor_units, (near, with_far))]
+        assert ratios[1] == pytest.approx(ratios[0], rel=0.3)
+
+    def test_a_constant_feature_has_a_unit(self):
+        X = np.random.RandomState(0).standard_normal((200, 2))
+        units = neighbor_units(np.column_stack([X, np.ones(200)]))
+        np.testing.assert_array_equal(units, [*neighbor_units(X), 1])
 
 
 class TestNoise:
@@ -122,3 +151,11 @@ def test_digits_with_few_labels_are_told_apart_better_than_by_a_graph(device):
     with pytest.warns(Warning, match="still improved"):
         model.fit(X, codes)
     assert np.mean(model.predict(X)[rest] == y[rest]) > np.mean(graph[rest] == y[rest]) + 0.02
+
+
+@pytest.mark.filterwarnings("ignore:The fit still improved:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("far", [(100, 1), (300, 1), (1e4, 1e4), (1e6, 1), (1, 1e12)])
+def test_one_far_row_takes_no_row_from_its_class(far, device):
+    X, blob, codes = blobs_and_far_rows(1, far, seed=1)
+    model = FlowMixtureClassifier(n_layers=1, hidden_layer_sizes=(4,), max_iter=5, device=device, random_state=0)
+    np.testing.assert_array_equal(model.fit(X, codes).predict(X[:120]), blob[:120])

@@ -18,6 +18,16 @@ N_EXAMPLES = int(os.environ.get("SKFLOWMIX_EXAMPLES", "200"))
 PRESETS = ["affine", "planar", "radial", "prelu", "nice", "realnvp", "glow", "nsf", "maf", "iaf", "nsf-ar"]
 
 
+STARTS = {
+    "callable": lambda X, n_components, weight, random_state: random_state.dirichlet(np.ones(n_components), len(X)),
+    "callable of zeros": lambda X, n_components, weight, random_state: np.zeros((len(X), n_components)),
+    "callable of one": lambda X, n_components, weight, random_state: np.eye(n_components)[np.zeros(len(X), dtype=int)],
+    "callable of the largest": lambda X, n_components, weight, random_state: np.full((len(X), n_components), 1e308),
+    "callable of strings": lambda X, n_components, weight, random_state: np.full((len(X), n_components), "a"),
+    "array": None,
+}
+
+
 def sometimes(usual, *others):
     """Mostly a usual value, so that an example has a few odd ones and not all at once."""
     return st.integers(0, 9).flatmap(lambda i: st.sampled_from(others) if i == 9 else st.just(usual))
@@ -53,7 +63,7 @@ def parameters_of_fits(draw):
         "learn_weights": sometimes(True, False),
         "weight_concentration_prior": sometimes(None, 0.1, 3.0, 1e-12),
         "init_params": st.sampled_from(
-            ["auto", "kmeans", "k-means++", "gmm", "random", "random_from_data", "spectral"]
+            ["auto", "kmeans", "k-means++", "gmm", "random", "random_from_data", "spectral", *STARTS]
         ),
         "early_stopping": sometimes(True, False),
         "dtype": sometimes("float32", "float64"),
@@ -146,24 +156,30 @@ def tables(draw):
     parameters=parameters_of_fits(),
     labels=st.sampled_from(["partial", "all", "none"]),
     n_estimators=sometimes(1, 2),
+    contamination=sometimes(None, 0.1, 0.5, 1e-9),
+    again=sometimes(None, "the same", "half of them", "others"),
     table=tables(),
 )
-def test_a_fit_is_sane_or_a_named_error(device, estimator_class, parameters, labels, n_estimators, table):
+def test_a_fit_is_sane_or_a_named_error(
+    device, estimator_class, parameters, labels, n_estimators, contamination, again, table
+):
     X, y, weight = table
+    parameters = parameters | {"init_params": first_responsibilities(parameters, len(X)), "warm_start": bool(again)}
     if estimator_class is not FlowMixtureClassifier:
         parameters = parameters | {"labels": labels}
     if estimator_class is FlowMixtureDensity:
-        parameters = parameters | {"n_estimators": n_estimators}
+        parameters = parameters | {"n_estimators": n_estimators, "contamination": contamination}
     model = estimator_class(**parameters, device=device)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=ConvergenceWarning)
         warnings.filterwarnings("ignore", "y names .* classes", UserWarning)
-        warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
         try:
             model.fit(X, y, sample_weight=weight)
         except ValueError as error:
             assert_named(error)
             return
+        if again:
+            fit_again(model, *table, again)
     probabilities = model.predict_proba(X)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
     assert np.isfinite(model.score_samples(X)).all()
@@ -171,6 +187,28 @@ def test_a_fit_is_sane_or_a_named_error(device, estimator_class, parameters, lab
     rows, _ = model.sample(7, random_state=0)
     assert np.isfinite(rows).all()
     assert len(model.predict(X)) == len(X)
+    if getattr(model, "contamination", None) is not None:
+        assert np.isin(model.predict_outliers(X), [-1, 1]).all()
+
+
+def first_responsibilities(parameters, n_rows):
+    """What `init_params` names, where it is something that this file makes."""
+    given, n_components = parameters["init_params"], parameters["n_components"]
+    if given == "array":
+        n_columns = 2 if n_components == "auto" else n_components
+        return np.random.RandomState(0).uniform(size=(n_rows, n_columns))
+    return STARTS.get(given, given)
+
+
+def fit_again(model, X, y, weight, rows):
+    """Go on from a fit: what fails is a named error, and leaves the fit as it was."""
+    before, changed = model.score_samples(X), {"the same": X, "half of them": X[::2], "others": -3 * X[::-1] + 1}[rows]
+    every = slice(None, None, 2 if rows == "half of them" else 1)
+    try:
+        model.fit(changed, None if y is None else y[every], sample_weight=None if weight is None else weight[every])
+    except ValueError as error:
+        assert_named(error)
+        np.testing.assert_array_equal(model.score_samples(X), before)
 
 
 RAW = [

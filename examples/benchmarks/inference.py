@@ -21,7 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from inference_peers import PEERS
 from jax_densities import JAX_DENSITIES
 from log_densities import (
+    BOUNDS_OF_BETA_AND_GAMMA,
+    BOUNDS_OF_CUT_NORMAL,
     banana,
+    beta_and_gamma,
+    correlated_student,
+    cut_normal,
     energy,
     funnel,
     gaussian,
@@ -32,6 +37,9 @@ from log_densities import (
     ring,
     scales,
     student,
+    tilted_modes,
+    turned_funnel,
+    two_rings,
 )
 
 from skflowmix import FlowMixturePosterior
@@ -55,7 +63,14 @@ TARGETS = {
     "scales": scales,
     "cauchy 2": lambda: student(2, 1),
     "narrow and wide": lambda: modes([[0, 0], [6, 6]], [0.5, 0.5], [1, 0.05]),
+    "tilted modes 5": tilted_modes,
+    "turned funnel 6": turned_funnel,
+    "correlated student 10": correlated_student,
+    "two rings": lambda: in_the_plane(two_rings, 14),
+    "cut normal 4": cut_normal,
+    "beta and gamma 6": beta_and_gamma,
 }
+BOUNDS = {"cut normal 4": BOUNDS_OF_CUT_NORMAL, "beta and gamma 6": BOUNDS_OF_BETA_AND_GAMMA}
 
 
 def show(name, method, elbo, log_evidence, pareto_k, truth, seconds):
@@ -92,7 +107,8 @@ def main(arguments=None):
             start = time.process_time()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)
-                ours = FlowMixturePosterior(max_iter=options.max_iter, random_state=seed).fit(log_density, n_features)
+                how = {"bounds": BOUNDS.get(name), "max_iter": options.max_iter, "random_state": seed}
+                ours = FlowMixturePosterior(**how).fit(log_density, n_features)
             seconds = time.process_time() - start
             log_z = ours.log_evidence_ if truth is None else truth
             method = f"flows, K = {ours.n_components_}"

@@ -12,6 +12,7 @@ from ..bridge import seeded_generator, seeded_global_generators
 from ..modules.autoencoder import Autoencoder, StandardNormal
 from ..modules.chains import iaf_chain, planar_chain
 from ..modules.dense import Dense, Perceptron
+from ..modules.draws import default_dtype
 from ..modules.encoders import FlowEncoder, FullEncoder, HamiltonianEncoder, NormalEncoder
 from ..modules.likelihoods import LIKELIHOODS, Bernoulli
 from ..modules.weight_noise import noisy_linear
@@ -143,7 +144,7 @@ def new_network(make, n_inputs, hidden_layer_sizes, generator, name, n_outputs, 
     if not isinstance(network, nn.Module):
         raise ValueError(f"{name} must make a torch.nn.Module; it made {type(network).__name__}.")
     was_training, dtypes = network.training, [parameter.dtype for parameter in network.parameters()]
-    rows = torch.zeros(2, n_inputs, dtype=dtypes[0] if dtypes else torch.get_default_dtype())
+    rows = torch.zeros(2, n_inputs, dtype=dtypes[0] if dtypes else default_dtype())
     try:
         with torch.no_grad():
             found = network.eval()(rows)

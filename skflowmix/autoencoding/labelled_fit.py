@@ -81,12 +81,12 @@ def fit_labelled_autoencoder(settings, table, *, report=QUIET):
 
 
 def distinct_rows(table):
-    """The rows that count, with codes of their classes; a `TrainingSet`."""
+    """The rows that count, with codes of their classes, which are in the order of the codes; a `TrainingSet`."""
     X, y, weight = table
     used = weight > 0
     classes, codes = encode_classes(y[used], used.sum())
     rows = merge_repeated_rows(X[used], codes, weight[used])
-    return replace(rows, classes=classes, weight=effective_weights(rows.weight))
+    return replace(rows, classes=classes[rows.order], weight=effective_weights(rows.weight))
 
 
 def new_model(settings, likelihood, units, rows, seed):

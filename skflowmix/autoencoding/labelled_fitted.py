@@ -27,6 +27,7 @@ class FittedLabelledAutoencoder:
     model : LabelledAutoencoder
         In float64.
     classes : ndarray of shape (n_classes,)
+        In the order of the model's codes, which is that of the rows that first have them.
     likelihood : str
         Its name.
     units : Units
@@ -46,6 +47,11 @@ class FittedLabelledAutoencoder:
     score: float
     converged: bool
     history: History
+
+    @property
+    def in_order(self) -> np.ndarray:
+        """Codes of the sorted classes."""
+        return np.argsort(self.classes, kind="stable")
 
     @property
     def n_latent(self) -> int:
@@ -68,9 +74,10 @@ class FittedLabelledAutoencoder:
         return self.units.outer(x.cpu().numpy())
 
     def draw_classes(self, n_samples: int, random_state: np.random.RandomState) -> np.ndarray:
-        """Sorted codes of classes, by their probabilities."""
+        """Codes of classes, by their probabilities, in the order of the sorted classes."""
         prior = self.model.log_prior[0].exp().cpu().numpy()
-        return np.sort(random_state.choice(len(prior), n_samples, p=prior / prior.sum()))
+        codes = random_state.choice(len(prior), n_samples, p=prior / prior.sum())
+        return self.in_order[np.sort(np.argsort(self.in_order)[codes])]
 
     def reconstruct(self, X: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Means of rows with the style of X and the classes of codes, in the units of X."""

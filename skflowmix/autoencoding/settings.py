@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
+
+from ..fitting.numbers import check_layer_sizes, check_numbers
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -78,9 +79,5 @@ class LabelledAutoencoderSettings(SharedSettings):
 
 def check_autoencoder_settings(settings: SharedSettings) -> None:
     """Raise a ValueError where one setting is not what another requires, or a sequence holds what it may not."""
-    for name in ("n_latent_features", "n_posterior_layers", "n_components", "kl_warm_up_iter", "n_importance_draws"):
-        if isinstance(getattr(settings, name, None), (bool, np.bool_)):
-            raise ValueError(f"{name} must be a number; got {getattr(settings, name)!r}.")
-    sizes = settings.hidden_layer_sizes
-    if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in sizes):
-        raise ValueError(f"hidden_layer_sizes must hold positive integers; got {sizes!r}.")
+    check_numbers(settings)
+    check_layer_sizes(settings.hidden_layer_sizes, n_outputs=settings.n_latent_features)

@@ -166,7 +166,7 @@ class FlowAutoencoder(AutoencoderEstimator):
         "heteroscedastic": ["boolean"],
         "binarize": [StrOptions({"batch", "fixed"}), None],
         "posterior": [StrOptions(set(POSTERIORS))],
-        "n_posterior_layers": [_POSITIVE],
+        "n_posterior_layers": [Interval(Integral, 1, 1000, closed="both")],
         "prior": [StrOptions({"normal", "flow-mixture"})],
         "n_components": [_POSITIVE],
         "flow": [StrOptions(set(PRESETS)), callable],

@@ -70,7 +70,7 @@ class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator, CallbackSup
         self.__dict__ = fresh.__dict__
         if fresh._state.history.interrupted:
             raise KeyboardInterrupt
-        warn_of_autoencoder(fresh._state, settings)
+        warn_of_autoencoder(fresh._state, settings, table.y)
         return self
 
     __sklearn_is_fitted__ = whole_fit.is_fitted
@@ -98,7 +98,7 @@ class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator, CallbackSup
         """
         return load_estimator(cls, path)
 
-    classes_ = FittedPart[np.ndarray](lambda fitted: fitted.classes)
+    classes_ = FittedPart[np.ndarray](lambda fitted: fitted.classes[fitted.in_order])
     autoencoder_ = FittedPart[LabelledAutoencoder](lambda fitted: fitted.model)
     likelihood_ = FittedPart[str](lambda fitted: fitted.likelihood)
     lower_bound_ = FittedPart[float](lambda fitted: fitted.score)
@@ -132,7 +132,7 @@ class AutoencoderClassifierEstimator(ClassifierMixin, BaseEstimator, CallbackSup
         ndarray of shape (n_samples, n_classes)
         """
         fitted, X = self._look(X)
-        return np.exp(fitted.log_resp(X))
+        return np.exp(fitted.log_resp(X)[:, fitted.in_order])
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Mean accuracy of `predict`; rows labelled -1 are left out, unless -1 is a class.
@@ -218,5 +218,5 @@ def _codes_of(y, n_samples, classes):
     given = [labels.item()] * n_samples if labels.ndim == 0 else labels.tolist()
     unknown = [label for label in given if label not in place]
     if unknown:
-        raise ValueError(f"y must hold classes that were learned, {list(place)}; got {unknown[0]!r}.")
+        raise ValueError(f"y must hold classes that were learned, {sorted(place)}; got {unknown[0]!r}.")
     return np.array([place[label] for label in given])

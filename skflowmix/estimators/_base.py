@@ -72,11 +72,13 @@ class FlowMixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
             fresh = self._unfitted()
             table = check_table(fresh, X, y, sample_weight, settings.labels)
             before = vars(self).get("_state") if settings.warm_start else None
+            if before is not None:
+                whole_fit.check_names_as_before(self, fresh, X)
             fresh._state = fit_average(settings, table, self._recipe, before=before, report=report)
         self.__dict__ = fresh.__dict__
         if fresh._state.history.interrupted:
             raise KeyboardInterrupt
-        warn_of_fit(fresh._state, settings, self._recipe)
+        warn_of_fit(fresh._state, settings, self._recipe, table.y)
 
     __sklearn_is_fitted__ = whole_fit.is_fitted
     __getstate__, __setstate__ = whole_fit.copied_state, whole_fit.take_state

@@ -139,7 +139,8 @@ class FlowMixtureClustering(ClusterMixin, FlowMixtureEstimator):
     classes_ : ndarray of shape (n_classes,)
         Sorted labels that were learned, but for -1; only where there were some.
     mixture_ : FlowMixture
-        The torch module, in float64, of the standardised features.
+        The torch module, in float64, of the standardised features. Its components stand for classes in the order of the
+        rows that first have these.
     n_iter_ : int
         Iterations taken, those of the warm-up and of M-steps included.
     converged_ : bool

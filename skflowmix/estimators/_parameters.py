@@ -21,7 +21,7 @@ SHARING_CONSTRAINT = {"n_shared_layers": [Interval(Integral, 0, None, closed="le
 PARAMETER_CONSTRAINTS = {
     "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "flow": [StrOptions(set(PRESETS)), callable, list, tuple],
-    "n_layers": [Interval(Integral, 0, None, closed="left")],
+    "n_layers": [Interval(Integral, 0, 1000, closed="both")],
     "hidden_layer_sizes": [tuple, list],
     "n_shared_layers": [Interval(Integral, 0, None, closed="left")],
     "base": [StrOptions(set(BASES))],

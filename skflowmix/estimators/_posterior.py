@@ -33,7 +33,7 @@ class FlowMixturePosterior(PosteriorEstimator):
     ----------
     n_components : int or "auto", default="auto"
         Number of components. "auto" takes one for each mode that was found, and where those, as Gaussians, describe the
-        density badly, more of them, up to four.
+        density badly, up to three more.
     flow : str, callable, or list of them, default="realnvp"
         Architecture of each component, as of `FlowMixtureDensity`; "planar" and "radial" run the other way, from the
         base to theta, as in arXiv:1505.05770.

@@ -1,10 +1,15 @@
 """Rows that a user gives, each column checked by itself."""
 
+from numbers import Number
+
 import numpy as np
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d, validate_data
 
 from ..fitting import Table
 from ..fitting.labels import is_unlabelled, read_labels
+from ..fitting.numbers import as_floats
+from ..warn import warn_user
 
 _LIGHTEST, _HEAVIEST = 1e-15, 1e15
 
@@ -23,13 +28,26 @@ def check_table(estimator, X, y, sample_weight, labels):
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     if not is_learned(y, labels):
         return Table(X, None, weight)
-    y = column_or_1d(y, warn=True)
+    y = _one_column(y)
     check_consistent_length(X, y)
     return Table(X, y, weight)
 
 
+def _one_column(y):
+    """Labels as an array of one dimension, with a warning at the user's line where they are a table of one column."""
+    column = column_or_1d(y)
+    if np.ndim(y) == 2:
+        warn_user(
+            "A column-vector y was passed when a 1d array was expected; pass one of shape (n_samples,).",
+            DataConversionWarning,
+        )
+    return column
+
+
 def check_weights(sample_weight, X):
     """Weights of the rows, ndarray of shape (n_samples,), finite, non-negative, some positive, none absurd."""
+    if sample_weight is not None and not isinstance(sample_weight, Number):
+        sample_weight = as_floats(sample_weight, "sample_weight")
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
     if (weight < 0).any():
         raise ValueError("sample_weight must not hold negative weights.")
@@ -62,7 +80,7 @@ def check_scored(X, y, sample_weight, classes):
     """
     if y is None:
         raise ValueError("score requires y, the true classes; it is None.")
-    y, weight = column_or_1d(y, warn=True), check_weights(sample_weight, X)
+    y, weight = _one_column(y), check_weights(sample_weight, X)
     check_consistent_length(X, y)
     labels, minus_one_is_a_class = read_labels(y), any(map(is_unlabelled, classes.tolist()))
     known = np.array([minus_one_is_a_class or not is_unlabelled(label) for label in labels])

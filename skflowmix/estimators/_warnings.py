@@ -3,13 +3,16 @@
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from ..fitting.labels import is_unlabelled
 from ..warn import warn_user
 
+_FEW_ROWS = 20
 _DOUBTFUL_K, _DOUBTFUL_R_HAT = 0.7, 1.05
 
 
-def warn_of_fit(fitted, settings, recipe):
+def warn_of_fit(fitted, settings, recipe, y):
     """Warn where labels named more classes than there were to be components, or where the fit still improved."""
+    _warn_of_many_classes(fitted, y)
     n_components, n_classes = settings.n_components, len(fitted.classes)
     if recipe.grows and n_components != "auto" and n_classes > n_components:
         warn_user(
@@ -23,8 +26,21 @@ def warn_of_fit(fitted, settings, recipe):
         )
 
 
-def warn_of_autoencoder(fitted, settings):
-    """Warn where the fit still improved."""
+def _warn_of_many_classes(fitted, y):
+    """Warn where a y without -1 may be a target of regression, by scikit-learn's rule; few labels say nothing."""
+    n_classes = len(fitted.classes)
+    if y is None or len(y) <= _FEW_ROWS or n_classes <= len(y) / 2 or any(map(is_unlabelled, y.tolist())):
+        return
+    warn_user(
+        f"y names {n_classes} classes in {len(y)} rows; if it is a target of regression, these estimators do not "
+        "predict it."
+    )
+
+
+def warn_of_autoencoder(fitted, settings, y=None):
+    """Warn where the fit still improved, or y may be no classes."""
+    if y is not None:
+        _warn_of_many_classes(fitted, y)
     if not (fitted.converged or fitted.history.stopped):
         warn_user(
             f"The fit still improved after max_iter={settings.max_iter} iterations; a larger max_iter may help.",

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_feature_names, validate_data
 
 from ..bridge import undisturbed
 from ._files import save_estimator, stamped, without_stamp
@@ -22,6 +22,13 @@ def unfitted(self):
     fitted = {"_state", "n_features_in_", "feature_names_in_"}
     fresh.__dict__ = {name: value for name, value in vars(self).items() if name not in fitted}
     return fresh
+
+
+def check_names_as_before(self, fresh, X):
+    """Raise a ValueError where the features of a fit that goes on have other names, as in `predict`; keep the names."""
+    _check_feature_names(self, X, reset=False)
+    if hasattr(self, "feature_names_in_"):
+        fresh.feature_names_in_ = self.feature_names_in_
 
 
 def look(self, X):

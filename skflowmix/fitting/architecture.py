@@ -1,24 +1,24 @@
 """From settings to a mixture that nothing has been learned for, but for its first responsibilities."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from sklearn.utils import check_array
 
 from ..bridge import seeded_generator
 from ..modules import BASES, PRESETS, FlowMixture, PosteriorNetwork, make_flow, make_shared_layers
+from .numbers import as_floats, check_layer_sizes, check_numbers
 
-_NUMBERS = "n_components", "n_layers", "n_shared_layers", "n_init", "max_iter", "batch_size", "n_iter_no_change"
+_COUNTS = "n_components", "n_layers", "n_init", "n_estimators"
 _FEW_ROWS = 50  # a component and feature; red wine has 33, where sharing gains
 
 
 def check_architecture(settings):
     """Raise a ValueError where parts of the architecture do not fit each other; of any settings that name one."""
-    sizes = settings.hidden_layer_sizes
-    if not all(isinstance(size, (int, np.integer)) and size >= 1 and not isinstance(size, bool) for size in sizes):
-        raise ValueError(f"hidden_layer_sizes must hold positive integers; got {sizes!r}.")
-    for name in _NUMBERS:
-        if isinstance(vars(settings).get(name), (bool, np.bool_)):
-            raise ValueError(f"{name} must be a number; got {vars(settings)[name]!r}.")
+    check_numbers(settings)
+    counts = {name: getattr(settings, name, None) for name in _COUNTS}
+    check_layer_sizes(settings.hidden_layer_sizes, **counts)
     if settings.n_components == "auto" and not settings.one_flow:
         raise ValueError(f"flow as a list requires n_components as a number, not 'auto'; got {settings.flow!r}.")
     if settings.n_shared_layers == "auto":
@@ -135,15 +135,31 @@ def _sizes(settings, seed):
     }
 
 
+def of_components(settings, components):
+    """The settings with flows and weights of components in that order, where they name those of each.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many weights, or some are not positive.
+    """
+    if not settings.one_flow:
+        settings = replace(settings, flow=[settings.flow[k] for k in components])
+    if settings.weights_init is None:
+        return settings
+    weights = as_floats(settings.weights_init, "weights_init")
+    weights = check_array(weights, ensure_2d=False, input_name="weights_init")
+    if weights.shape != (len(components),) or (weights <= 0).any():
+        raise ValueError(
+            f"weights_init must hold {len(components)} positive numbers, one for each component; "
+            f"got {settings.weights_init!r}."
+        )
+    return replace(settings, weights_init=weights[components])
+
+
 def _set_weights(settings, mixture):
     if settings.weights_init is not None:
-        weights = check_array(settings.weights_init, ensure_2d=False, dtype=np.float64, input_name="weights_init")
-        if weights.shape != (mixture.n_components,) or (weights <= 0).any():
-            raise ValueError(
-                f"weights_init must hold {mixture.n_components} positive numbers, one for each component; "
-                f"got {settings.weights_init!r}."
-            )
-        mixture.logits.data.copy_(torch.log_softmax(torch.as_tensor(np.log(weights)), 0))
+        mixture.logits.data.copy_(torch.log_softmax(torch.as_tensor(np.log(settings.weights_init)), 0))
     elif not settings.learn_weights:
         mixture.logits.data.zero_()
     mixture.logits.requires_grad_(settings.learn_weights)

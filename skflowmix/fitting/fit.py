@@ -16,10 +16,10 @@ from ..bridge import in_double
 from ..modules import FlowMixture
 from ..notes import note, read_by
 from ..training import QUIET, SOLVERS, History, plain_copy
-from .architecture import check_architecture, make_posterior, new_mixture
+from .architecture import check_architecture, make_posterior, new_mixture, of_components
 from .class_noise import blur
 from .fitted import FittedMixture
-from .plan import make_plan
+from .plan import codes_of_components, make_plan
 from .pruning import check_pruning, without_needless
 from .rows import split_rows, training_set
 from .solving import State, Training
@@ -66,6 +66,8 @@ def _fit_mixtures(settings, table, recipe, before, report):
     with report.phase("start"):
         plan = make_plan(data, settings, recipe, None if before is None else before[0], random_state)
         settings = replace(settings, n_shared_layers=plan.architecture["n_shared_layers"])
+        if before is None:
+            settings, data = of_components(settings, plan.slots), data.of_components(plan.slots)
         X = plan.scaler.transform(data.X)
         if recipe.tells_classes:
             data = with_guesses(data, X)
@@ -102,10 +104,10 @@ def check_settings(settings):
 
 def _start(X, data, splits, plan, settings, recipe, random_state):
     """A stack of the restarts of every split, and their first responsibilities (N, R, K)."""
-    started, resps, trust = [], [], plan.scaler.trust(data.X)
+    started, resps, trust, codes = [], [], plan.scaler.trust(data.X), codes_of_components(plan, data)
     seeds = random_state.randint(np.iinfo(np.int32).max, size=len(splits) * settings.n_init)
     for seed, (training, _) in zip(seeds, (split for split in splits for _ in range(settings.n_init)), strict=True):
-        resp = first_responsibilities(plan.initializer, X, data, plan.component_class, np.random.RandomState(seed))
+        resp = first_responsibilities(plan.initializer, X, data, codes, np.random.RandomState(seed))
         told = training if recipe.holds_out_of_start else slice(None)
         started.append(new_mixture(settings, X[told], data.weight[told], trust[told], resp[told], seed))
         if plan.noise is not None:

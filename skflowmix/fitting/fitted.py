@@ -31,7 +31,7 @@ class FittedMixture:
     labels : ndarray of shape (n_samples,), or None
         Component of each row of the table, of a clustering.
     slots : int ndarray
-        Which of the plan's components the mixture has; the others were pruned.
+        Which of the plan's components the mixture has, in its order; others were pruned.
     score : float
         Of the state that was kept, in nats, in the units of X.
     bounds : list of float
@@ -123,10 +123,9 @@ class FittedMixture:
         return values, log_det if values.ndim == 1 else log_det[:, None]
 
     def _spread(self, values):
-        n_components = len(self.plan.component_class)
-        if values.ndim == 1 or values.shape[1] == n_components:
+        if values.ndim == 1 or np.array_equal(self.slots, np.arange(len(self.plan.component_class))):
             return values
-        spread = np.full((len(values), n_components), -np.inf)
+        spread = np.full((len(values), len(self.plan.component_class)), -np.inf)
         spread[:, self.slots] = values
         return spread
 
@@ -152,7 +151,11 @@ class FittedMixture:
             for start in range(0, len(x), _ROWS_AT_ONCE):
                 rows = slice(start, start + _ROWS_AT_ONCE)
                 x[rows] = self.plan.scaler.inverse_transform(x[rows])
-        return x, slots[component]
+        component = slots[component]
+        if (np.diff(slots) < 0).any():
+            order = np.argsort(component, kind="stable")
+            x, component = x[order], component[order]
+        return x, component
 
     def __getstate__(self):
         """State without tensors: torch shares those between processes, which not all ways of starting one allow."""

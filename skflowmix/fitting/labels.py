@@ -8,6 +8,7 @@ from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.multiclass import check_classification_targets
 
 UNLABELLED = -1
+_OFTEN = 3  # scikit-learn warns of classes of one row each, and points at this package; estimators do so themselves.
 
 
 def is_unlabelled(label):
@@ -74,7 +75,7 @@ def encode_labels(y, n_samples):
     except TypeError as error:
         raise ValueError(f"y holds labels of types that cannot be sorted together: {error}.") from error
     try:
-        check_classification_targets(known)
+        check_classification_targets(np.repeat(classes, _OFTEN))
     except ValueError as error:
         raise ValueError(f"y is learned, and does not hold classes. {error}") from error
     return classes, codes

@@ -9,6 +9,7 @@ import numpy as np
 
 from .architecture import architecture_of, check_continuation, check_number_of_flows, number_of_shared_layers
 from .class_noise import units_of_classes
+from .labels import UNLABELLED
 from .scaling import FeatureScaler
 from .start import INITIALIZERS
 
@@ -23,9 +24,10 @@ class Plan:
     n_components : int
         As the parameter is meant: the classifier's is per class.
     component_class : int ndarray of shape (K,)
-        Class of each component, -1 for those that no label names.
+        Which of the sorted classes each component stands for, -1 for those that no label names.
     slots : int ndarray
-        Which of those the mixture has: all, but where it goes on from one that was pruned.
+        Which of those the mixture has, in its order: all, but where it goes on from one that was pruned. Its order is
+        that of the training set's codes, so that names of classes decide nothing.
     initializer : callable, or None
         What gives first responsibilities; None where they are given.
     architecture : dict
@@ -87,13 +89,27 @@ def make_plan(data, settings, recipe, before, random_state):
     if before is not None and settings.n_shared_layers == "auto":
         n_shared_layers = before.plan.architecture["n_shared_layers"]
     architecture = architecture_of(settings, *size, n_shared_layers)
-    slots = np.arange(len(component_class))
+    slots = _in_order_of_codes(component_class, data.order)
     if before is not None:
         check_continuation(architecture, before.plan.architecture)
         scaler.check_same_units(FeatureScaler.of(data.X, data.weight))
         _check_same_classes(before.classes, data.classes)
         slots = before.slots
     return Plan(scaler, n_components, component_class, slots, initializer, architecture, noise, scores)
+
+
+def _in_order_of_codes(component_class, order):
+    """Components that stand for sorted classes, in the order in which codes have those; each code has as many."""
+    slots = np.arange(len(component_class))
+    for code, place in enumerate(order):
+        slots[component_class == code] = np.flatnonzero(component_class == place)
+    return slots
+
+
+def codes_of_components(plan, data):
+    """The code of the training set that each component of the mixture stands for, -1 for none."""
+    places = plan.component_class[plan.slots]
+    return np.append(np.argsort(data.order), UNLABELLED)[places] if len(data.order) else places
 
 
 def _check_same_classes(before, now):

@@ -84,7 +84,7 @@ def _count_in_each_class(X, data, random_state):
         choose_n_components(X[of_class == code], data.weight[of_class == code], random_state)[-1]
         for code in range(len(data.classes))
     ]
-    return max(max(of, key=of.__getitem__) for of in scores), scores, None
+    return max(max(of, key=of.__getitem__) for of in scores), [scores[code] for code in np.argsort(data.order)], None
 
 
 CLUSTERING = Recipe(

@@ -39,11 +39,13 @@ class TrainingSet:
     classes : ndarray of shape (n_classes,)
         Sorted labels; empty where no row has one.
     codes : int ndarray of shape (N,)
-        Index of each row's class, -1 for unlabelled.
+        Each row's class, -1 for unlabelled; classes have the order in which the rows first have them.
     weight : ndarray of shape (N,)
         Total sample weight of the rows that were merged, all positive; as from `effective_weights`.
     resp : ndarray of shape (N, K) or None
         First responsibilities, where the caller gave them.
+    order : int ndarray of shape (n_classes,)
+        Which of the sorted classes each code stands for.
     """
 
     X: np.ndarray
@@ -51,6 +53,11 @@ class TrainingSet:
     weight: np.ndarray
     resp: np.ndarray | None = None
     classes: np.ndarray = field(default_factory=lambda: np.array([], dtype=int))
+    order: np.ndarray = field(default_factory=lambda: np.array([], dtype=int))
+
+    def of_components(self, components):
+        """The same, with the first responsibilities of components in that order."""
+        return self if self.resp is None else replace(self, resp=self.resp[:, components])
 
 
 def training_set(table, settings, recipe):
@@ -97,19 +104,33 @@ def effective_weights(weight):
 def merge_repeated_rows(X, codes, weight, resp=None):
     """Merge equal rows of equal label into one that has their total weight.
 
-    The result depends neither on the order of the rows nor on whether a repetition is written as a weight,
-    and no copy of a training row can stand among the validation rows.
+    The result depends neither on the order of the rows, nor on the names of the classes, nor on whether a repetition is
+    written as a weight, and no copy of a training row can stand among the validation rows.
 
     Returns
     -------
     TrainingSet
     """
-    rows, merged = np.unique(np.column_stack((X, codes)), axis=0, return_inverse=True)
-    merged = merged.ravel()  # a column in NumPy 2.0
+    _, place = np.unique(X, axis=0, return_inverse=True)
+    place = place.ravel()  # a column in NumPy 2.0
+    order = _order_of_classes(place, codes, weight)
+    codes = np.append(np.argsort(order), UNLABELLED)[codes]
+    _, first, merged = np.unique(place * (len(order) + 1) + codes + 1, return_index=True, return_inverse=True)
     total = np.bincount(merged, weight)
     if resp is not None:
         resp = np.stack([np.bincount(merged, weight * column) for column in resp.T], axis=1) / total[:, None]
-    return TrainingSet(rows[:, :-1], rows[:, -1].astype(int), total, resp)
+    return TrainingSet(X[first], codes[first], total, resp, order=order)
+
+
+def _order_of_classes(place, codes, weight):
+    """Codes of the classes by the places of their rows, and the weights there, which do not depend on their names."""
+
+    def key(code):
+        rows = codes == code
+        places, at = np.unique(place[rows], return_inverse=True)
+        return places.astype(">i8").tobytes(), np.bincount(at, weight[rows]).tobytes()
+
+    return np.array(sorted(range(codes.max(initial=UNLABELLED) + 1), key=key), dtype=int)
 
 
 def split_rows(data, settings, random_state):

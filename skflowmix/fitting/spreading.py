@@ -9,6 +9,10 @@ against each other by a mean field,
 in which a row follows unanimous neighbours unless the odds against them are more than :math:`e^\beta`. Where graph and
 Gaussians agree on nearly all rows from the start the classes are such clusters, and the Gaussians are first fitted to
 all rows by expectation-maximisation.
+
+The graph has units of its own, in which neighbours differ by as much in every feature: a cluster far away makes a
+deviation large, and next to it the classes would be near each other, but a difference of neighbours it leaves as it is
+(metrics from differences of near rows are due to Art, Gnanadesikan and Kettenring, 1982, Utilitas Mathematica 21A).
 """
 
 from dataclasses import replace
@@ -22,6 +26,7 @@ from sklearn.neighbors import NearestNeighbors
 
 _N_NEIGHBORS = 7
 _LEAST_TIE = 1e-3  # So that an outlier, which is nobody's neighbour, is not cut off from its own.
+_UNIT_ROUNDS = 3
 _REACHES = 0.9, 0.99
 _ROUNDS_PER_REACH = 6.0
 _FOLLOWING = 8.0
@@ -75,8 +80,9 @@ def guess_labels(X, codes):
     if (codes >= 0).all():
         return Guess(codes, np.ones(len(codes)))
     given = _one_hot(codes, codes.max() + 1)
-    ties = _ties(X)
-    spread = _decided(X, _spread(ties, given), codes)
+    near = X / neighbor_units(X)
+    ties = _ties(near)
+    spread = _decided(near, _spread(ties, given), codes)
     by_gaussians = _by_gaussians(X, spread, given)
     if np.mean(by_gaussians.argmax(1) == spread) >= _AGREEMENT:
         for _ in range(_EM_ROUNDS):
@@ -93,14 +99,35 @@ def _obeying(probabilities, given):
     return np.where(given.any(1, keepdims=True), given, probabilities)
 
 
+def neighbor_units(X):
+    """A unit of each feature, (D,): the median difference of neighbours, which are sought again in these units.
+
+    Neighbours that agree in a feature, as in one of counts, do not tell its unit.
+    """
+    units = np.ones(X.shape[1])
+    for _ in range(_UNIT_ROUNDS):
+        _, neighbors = _nearest(X / units)
+        units = np.array([_usual(np.abs(column[neighbors] - column[:, None])) for column in X.T])
+    return units
+
+
+def _usual(differences):
+    different = differences[differences > 0]
+    return max(np.median(different), np.finfo(float).eps) if len(different) else 1.0
+
+
+def _nearest(X):
+    """Distances and indices of each row's neighbours, (N, n)."""
+    return NearestNeighbors(n_neighbors=min(_N_NEIGHBORS, len(X) - 1)).fit(X).kneighbors()
+
+
 def _ties(X):
     """Symmetric weights between near rows, in units of their own neighbourhoods (Zelnik-Manor and Perona, 2004)."""
-    n_neighbors = min(_N_NEIGHBORS, len(X) - 1)
-    distances, neighbors = NearestNeighbors(n_neighbors=n_neighbors).fit(X).kneighbors()
+    distances, neighbors = _nearest(X)
     radius = np.maximum(distances[:, -1:], np.finfo(float).tiny)
     with np.errstate(over="ignore"):
         weights = np.maximum(np.exp(-(distances / radius) * (distances / radius[neighbors][:, :, 0])), _LEAST_TIE)
-    rows = np.repeat(np.arange(len(X)), n_neighbors)
+    rows = np.repeat(np.arange(len(X)), neighbors.shape[1])
     ties = sparse.csr_matrix((weights.ravel(), (rows, neighbors.ravel())), shape=(len(X), len(X)))
     return ties.maximum(ties.T)
 

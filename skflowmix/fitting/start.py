@@ -13,6 +13,7 @@ from ..partitions.automatic import automatic
 from ..partitions.gaussian import gmm
 from ..partitions.seeds import kmeans, kmeans_plus_plus, random, random_from_data
 from ..partitions.spectral import spectral
+from .numbers import as_floats
 from .spreading import spread_labels
 
 INITIALIZERS = {
@@ -34,7 +35,7 @@ def check_start(settings):
 
 def given_responsibilities(init_params, n_samples, n_components):
     """`init_params` as responsibilities that sum to one, ndarray of shape (N, K)."""
-    resp = check_array(init_params, dtype=np.float64, input_name="init_params")
+    resp = check_array(as_floats(init_params, "init_params"), input_name="init_params")
     expected = n_samples, n_components
     if resp.shape != expected or (resp < 0).any() or not (resp.sum(1) > 0).all():
         raise ValueError(
@@ -88,9 +89,10 @@ def _partition(initializer, X, n_components, weight, random_state):
         return np.ones((len(X), 1))
     if n_components > len(X):
         raise ValueError(f"n_components={n_components} is more than the {len(X)} distinct rows of X.")
-    resp = np.asarray(initializer(X, n_components, weight, random_state), dtype=float)
-    expected, total = (len(X), n_components), resp.sum(-1)
-    if resp.shape != expected or (resp < 0).any() or not (np.isfinite(total) & (total > 0)).all():
+    resp = as_floats(initializer(X, n_components, weight, random_state), "What init_params as a callable returns")
+    expected = len(X), n_components
+    total = resp.sum(1) if resp.shape == expected else np.zeros(1)
+    if (resp < 0).any() or not (np.isfinite(total) & (total > 0)).all():
         raise ValueError(
             "init_params as a callable must return finite, non-negative responsibilities, rows not all zero, of shape "
             f"(n_rows, n_components) = {expected}; got shape {resp.shape}."

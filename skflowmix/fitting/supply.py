@@ -9,6 +9,7 @@ import torch
 
 from ..bridge import device_of_rows, resolve_device, seeded_generator
 from ..training import RowBatches, Rows
+from .plan import codes_of_components
 from .row_noise import independent_share, own_noise
 from .rows import nearest_neighbors
 
@@ -134,8 +135,8 @@ def _own_restarts(resps, n_init):
 def _to_rows(X, data, resp, plan, settings):
     dtype, allowed = getattr(torch, settings.dtype), None
     if len(data.classes):
-        component_class = plan.component_class[plan.slots]
-        allowed = torch.as_tensor((data.codes[:, None] == component_class) | (data.codes[:, None] < 0))
+        of_component = codes_of_components(plan, data)
+        allowed = torch.as_tensor((data.codes[:, None] == of_component) | (data.codes[:, None] < 0))
     return Rows(
         torch.as_tensor(X).to(dtype),
         torch.as_tensor(data.weight / data.weight.mean()).to(dtype),

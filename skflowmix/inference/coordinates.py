@@ -59,6 +59,21 @@ class Coordinates:
             raise ValueError(f"bounds must hold pairs (low, high) with low < high; got {bounds!r}.")
         return cls(low, high, torch.zeros_like(low), torch.ones_like(low))
 
+    def interior(self, dtype):
+        """The least and the greatest numbers of a type within the bounds, float64 ndarray of shape (2, D), or None.
+
+        In the type's rounding a number near a bound may be the bound itself, where a density may be infinite.
+        """
+        if not (self.low.isfinite() | self.high.isfinite()).any():
+            return None
+        low, high, type_ = self.low.cpu().to(dtype), self.high.cpu().to(dtype), torch.finfo(dtype)
+        above = torch.nextafter(low, torch.full_like(low, torch.inf)).where(low != 0, type_.tiny)
+        below = torch.nextafter(high, torch.full_like(high, -torch.inf)).where(high != 0, -type_.tiny)
+        least = low.clone().masked_fill_(high.isfinite(), type_.min)
+        greatest = high.clone().masked_fill_(low.isfinite(), type_.max)
+        sides = torch.where(low.isfinite(), above, least), torch.where(high.isfinite(), below, greatest)
+        return torch.stack(sides).double().numpy()
+
     def scaled(self, location, scale):
         """The same bounds with other units."""
         return replace(self, location=location, scale=scale)

@@ -52,8 +52,9 @@ def fit_posterior(settings, log_density, n_features, *, report=QUIET):
     check_posterior_settings(settings)
     random_state = check_random_state(settings.random_state)
     device = resolve_device(settings.device)
-    target = Target(log_density, vectorized=settings.vectorized, dtype=getattr(torch, settings.dtype))
-    coordinates = Coordinates.within(settings.bounds, n_features, device)
+    coordinates, dtype = Coordinates.within(settings.bounds, n_features, device), getattr(torch, settings.dtype)
+    how_asked = {"vectorized": settings.vectorized, "dtype": dtype, "interior": coordinates.interior(dtype)}
+    target = Target(log_density, **how_asked)
     generator = seeded_generator(_seed(random_state), device)
     temperature = _FIRST_TEMPERATURE if settings.annealing_iter else 1.0
     with report.phase("start"):

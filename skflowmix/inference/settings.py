@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..fitting.architecture import check_architecture, check_number_of_flows
@@ -52,8 +51,5 @@ class PosteriorSettings:
 def check_posterior_settings(settings: PosteriorSettings) -> None:
     """Raise a ValueError where one setting is not what another requires."""
     check_architecture(settings)
-    for name in ("n_draws", "n_transitions", "n_leapfrog_steps", "annealing_iter"):
-        if isinstance(getattr(settings, name), (bool, np.bool_)):
-            raise ValueError(f"{name} must be a number; got {getattr(settings, name)!r}.")
     if settings.n_components != "auto":
         check_number_of_flows(settings, settings.n_components)

@@ -7,17 +7,14 @@ from typing import Any
 
 import torch
 
-from .ascent import Gaussians, ascend, gain, gaussians
+from .ascent import Gaussians, gain, gaussians
+from .modes import NOWHERE, by_turns, climb, find_modes
 
 _REACHES = 0.3, 1.0, 3.0, 10.0, 30.0, 100.0
 _N_STARTS = 96
-_MAX_ASCENT = 60
 _MOST_CANDIDATES = 48
 _DRAWS = 64
-_SAME = 1e-2
-_VALLEY = 1.0
-_ON_THE_WAY = 15
-_MOST_UNASKED = 4
+_MOST_BESIDE_MODES = 3
 _ENOUGH_GAIN = 0.1
 
 
@@ -82,56 +79,18 @@ def find_start(target, points, reach, n_components, *, temperature=1.0, generato
     -------
     Start
     """
-    how = {"max_iter": _MAX_ASCENT, "generator": generator}
-    end, value, met = ascend(target.value_and_gradient, target, points, reach, **how)
-    modes, group = _modes(target, end, value)
+    found = find_modes(target, points, reach, generator=generator)
+    n_modes, modes, met = found.n_hills, found.modes[:_MOST_CANDIDATES], found.met
     if temperature != 1:
         target = Tempered(target, temperature)
-        _, _, met = ascend(target.value_and_gradient, target, points, reach, **how)
+        _, _, met = climb(target, found.points, found.reach, generator)
     z = torch.randn(_DRAWS, points.shape[1], generator=generator, dtype=points.dtype, device=points.device)
     z = torch.cat([z, -z])
     at_modes = _laplace(target, modes, z)
-    n_modes = int(group.max()) + 1
-    candidates = _candidates(Gaussians.joined([met, at_modes]))
-    chosen, log_weight = _choose(target, candidates, n_components, n_modes, z)
+    hill = torch.cat([found.hill, found.mode_hill[: len(modes)]])
+    candidates, hill = _candidates(Gaussians.joined([met, at_modes]), hill)
+    chosen, log_weight = _choose(target, candidates, hill.tolist(), n_components, n_modes, z)
     return Start(chosen, log_weight, n_modes)
-
-
-def _modes(target, end, value):
-    """Distinct ends of ascents, the highest of each hill first, and the hill of each, (M,)."""
-    order = value.nan_to_num(-torch.inf).argsort(descending=True)
-    end, value = end[order], value[order]
-    kept: list[int] = []
-    for i in range(len(end)):
-        if not value[i].isfinite():
-            break
-        if all(_apart(end[i], end[j]) for j in kept):
-            kept.append(i)
-        if len(kept) == _MOST_CANDIDATES:
-            break
-    modes, value = end[kept], value[kept]
-    return modes, _hills(target, modes, value)
-
-
-def _apart(one, other):
-    return bool(((one - other).abs() > _SAME * (1 + one.abs())).any())
-
-
-def _hills(target, x, value):
-    """Which hill each point is on: two are on one where the way between them has no valley, directly or by others."""
-    share = torch.linspace(0, 1, _ON_THE_WAY + 2, dtype=x.dtype, device=x.device)[1:-1, None]
-    first, second = torch.triu_indices(len(x), len(x), 1).to(x.device)
-    if len(first):
-        way = x[first, None] + share * (x[second] - x[first])[:, None]
-        lowest = target(way.flatten(0, 1)).view(len(first), -1).amin(1)
-        joined = lowest >= torch.minimum(value[first], value[second]) - _VALLEY
-        first, second = first[joined], second[joined]
-    hill = list(range(len(x)))
-    for i, j in zip(first.tolist(), second.tolist(), strict=True):
-        old, new = max(hill[i], hill[j]), min(hill[i], hill[j])
-        hill = [new if h == old else h for h in hill]
-    numbers = {h: n for n, h in enumerate(dict.fromkeys(hill))}
-    return torch.tensor([numbers[h] for h in hill])
 
 
 def _laplace(target, modes, z):
@@ -150,50 +109,56 @@ def _laplace(target, modes, z):
     return gaussians(modes, axes @ (1 / size[:, :, None] * axes.mT), target, z)
 
 
-def _candidates(found):
-    """The best ones, and of those that are nearly the same the better one."""
-    found = found[found.bound.isfinite()]
-    found = found[found.bound.argsort(descending=True)]
+def _candidates(found, hill):
+    """The best ones of each hill, and of those that are nearly the same the better one, with their hills (M,)."""
+    hill, found = hill[found.bound.isfinite().cpu()], found[found.bound.isfinite()]
+    order = found.bound.argsort(descending=True)
+    order = order[by_turns(hill[order.cpu()]).to(order.device)]
+    found, hill = found[order], hill[order.cpu()]
     kept: list[int] = []
     for i in range(len(found.bound)):
-        near = [j for j in kept if found.bound[j] - found.bound[i] < 30 and _alike(found[[j]], found[[i]])]
-        if not near:
+        near = [j for j in kept if found.bound[j] - found.bound[i] < 30]
+        if not near or not _alike(found[near], found[[i]]).any():
             kept.append(i)
         if len(kept) == _MOST_CANDIDATES:
             break
-    return found[kept]
+    return found[kept], hill[kept]
 
 
 def _alike(one, other):
-    """Whether the divergence of one Gaussian from the other is small."""
-    ratio = torch.linalg.solve_triangular(one.cholesky, other.cholesky, upper=False)
-    arm = torch.linalg.solve_triangular(one.cholesky, (other.mean - one.mean)[:, :, None], upper=False)
-    log_ratio = ratio.diagonal(dim1=1, dim2=2).log().sum()
-    divergence = 0.5 * (ratio.square().sum() + arm.square().sum() - one.mean.shape[1]) - log_ratio
-    return bool(divergence < 0.05)
+    """Whether the divergences of several Gaussians from another are small, bool Tensor of shape (M,)."""
+    columns = torch.cat([other.cholesky.expand_as(one.cholesky), (other.mean - one.mean)[:, :, None]], 2)
+    ratio = torch.linalg.solve_triangular(one.cholesky, columns, upper=False)
+    log_ratio = ratio.diagonal(dim1=1, dim2=2).log().sum(1)
+    return 0.5 * (ratio.square().sum((1, 2)) - one.mean.shape[1]) - log_ratio < 0.05
 
 
-def _choose(target, candidates, n_components, n_modes, z):
+def _choose(target, candidates, hill, n_components, n_modes, z):
     """The candidates that together have the best bound, one after the other, and their log-weights.
 
     With draws of each candidate, their log p and their density under every other one, the bound of any mixture of
     them takes no more evaluations. Its weights climb by multiplying each by the exponential of its part of the bound.
-    "auto" goes on up to the number of modes, or while the bound gains enough.
+    "auto" goes on up to the number of modes, and further while the bound gains enough. Where there are as many
+    components as hills each has one, or several on the highest would leave no room for the others.
     """
     x = candidates.draw(z)
     log_p = target(x.flatten(0, 1)).view(x.shape[:2])
     log_q = candidates.log_prob(x.flatten(0, 1)).view(-1, *x.shape[:2])
-    at_least, at_most = (n_modes, max(n_modes, _MOST_UNASKED)) if n_components == "auto" else (n_components,) * 2
+    at_least, at_most = (n_modes, n_modes + _MOST_BESIDE_MODES) if n_components == "auto" else (n_components,) * 2
+    hills = set(hill) - {NOWHERE}
+    without = hills if at_most >= len(hills) else set()
     chosen: list[int] = []
     log_weight, bound = None, -math.inf
     while len(chosen) < at_most:
-        rest = [c for c in range(len(log_p)) if c not in chosen] or list(range(len(log_p)))
+        rest = [c for c in range(len(log_p)) if c not in chosen and (hill[c] in without or not without)]
+        rest = rest or list(range(len(log_p)))
         trials = [(*_weighted(log_p, log_q, [*chosen, c]), c) for c in rest]
         bound_then, log_weight_then, best = max(trials, key=lambda trial: trial[0])
         if len(chosen) >= at_least and bound_then < bound + _ENOUGH_GAIN:
             break
         bound, log_weight = bound_then, log_weight_then
         chosen.append(best)
+        without.discard(hill[best])
     return candidates[chosen], log_weight
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from ..default_dtype import callers_precision
+
 _WANTED = (
     "log_density must be a function of a Tensor of shape {given} that returns a Tensor of shape {wanted} by "
     "differentiable operations, or one of an array that returns the pair (value, gradient)"
@@ -26,15 +28,17 @@ class Target:
     vectorized : bool
     dtype : torch.dtype
         What tensors it is given; arrays are float64.
+    interior : ndarray of shape (2, D), default=None
+        Least and greatest numbers that it is asked for, as of `Coordinates.interior`.
     """
 
-    def __init__(self, log_density, *, vectorized, dtype):
-        self.log_density, self.vectorized, self.dtype = log_density, vectorized, dtype
+    def __init__(self, log_density, *, vectorized, dtype, interior=None):
+        self.log_density, self.vectorized, self.dtype, self.interior = log_density, vectorized, dtype, interior
         self.takes_arrays = None
 
     def of(self, log_density):
         """Another log-density of the same kind."""
-        return Target(log_density, vectorized=self.vectorized, dtype=self.dtype)
+        return Target(log_density, vectorized=self.vectorized, dtype=self.dtype, interior=self.interior)
 
     def __getstate__(self):
         """State of plain data, without the function, which need not be fit for a pickle."""
@@ -112,21 +116,28 @@ class Target:
         Tensor of shape (N,)
             In nats; -inf where it is not a number.
         """
-        given = theta.to(self.dtype)
+        given = self._within(theta.to(self.dtype))
         if self.takes_arrays:
             value = _Arrays.apply(given, self._arrays)
         elif self.vectorized:
-            value = self._checked(self.log_density(given), (len(given),))
+            value = self._checked(self._ask(given), (len(given),))
         else:
-            value = torch.stack([self._checked(self.log_density(row), ()) for row in given])
+            value = torch.stack([self._checked(self._ask(row), ()) for row in given])
         value = value.to(theta.dtype)
         return torch.where(value.isnan(), -torch.inf, value)
 
+    def _ask(self, theta):
+        with callers_precision():
+            return self.log_density(theta)
+
+    def _within(self, theta):
+        return theta if self.interior is None else theta.clamp(*torch.as_tensor(self.interior).to(theta))
+
     def _asks_for_arrays(self, theta):
         """Whether a pair is returned, or nothing at all but to arrays."""
-        theta = theta.to(self.dtype).detach().requires_grad_()
+        theta = self._within(theta.to(self.dtype)).detach().requires_grad_()
         try:
-            found = self.log_density(theta if self.vectorized else theta[0])
+            found = self._ask(theta if self.vectorized else theta[0])
         except Exception as error:
             try:
                 found = self._call_with_arrays(theta)
@@ -138,15 +149,15 @@ class Target:
 
     def _call_with_arrays(self, theta):
         theta = theta.detach().cpu().numpy().astype(np.float64)
-        return self.log_density(theta if self.vectorized else theta[0])
+        return self._ask(theta if self.vectorized else theta[0])
 
     def _arrays(self, theta):
         """Value and gradient of rows, ndarrays of shape (N,) and (N, D), the shapes having been checked."""
         theta = theta.detach().cpu().numpy().astype(np.float64)
         if self.vectorized:
-            pairs = self.log_density(theta)
+            pairs = self._ask(theta)
         else:
-            rows = [self.log_density(row) for row in theta]
+            rows = [self._ask(row) for row in theta]
             pairs = [value for value, _ in rows], [gradient for _, gradient in rows]
         value, gradient = (np.asarray(part, dtype=np.float64) for part in pairs)
         if value.shape != theta.shape[:1] or gradient.shape != theta.shape:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .draws import normal, uniform
+from .draws import default_dtype, normal, uniform
 from .perceptrons import RectifiedPerceptrons
 
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -133,4 +133,4 @@ def autoregressive_masks(order, hidden_layer_sizes, n_parameters, *, n_context=0
     for size in hidden_layer_sizes:
         degrees.append((torch.arange(1, size + 1) * n_degrees + size - 1) // size - 1 + first)
     degrees.append(place.repeat(n_parameters) - 1)
-    return [(after[:, None] >= before).to(torch.get_default_dtype()) for before, after in pairwise(degrees)]
+    return [(after[:, None] >= before).to(default_dtype()) for before, after in pairwise(degrees)]

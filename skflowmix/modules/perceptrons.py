@@ -23,7 +23,7 @@ class RectifiedPerceptrons(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         inputs, weights = halves(ctx.saved_tensors)
-        nowhere = [None] * len(weights)
+        nowhere = [None] * len(weights) if any(ctx.needs_input_grad[1:]) else None
         gradient, to_parameters = differentiate_layers(gradient.contiguous(), inputs, weights, nowhere, nowhere)
         to_x = torch.bmm(weights[0].mT, gradient) if ctx.needs_input_grad[0] else None
         return to_x, *to_parameters
@@ -53,16 +53,19 @@ def differentiate_layers(gradient, inputs, weights, weight_places, bias_places):
     gradient : Tensor of shape (C, n_outputs, N)
     inputs, weights : list of Tensor
         Of each layer.
-    weight_places, bias_places : list of Tensor or None
-        Where to write the gradients of the parameters. None makes a new tensor.
+    weight_places, bias_places : list of Tensor or None, or None
+        Where to write the gradients of the parameters. None in a list makes a new tensor, None in place of both lists
+        none at all.
 
     Returns
     -------
     gradient : Tensor of shape (C, n_out, N)
     to_parameters : list of Tensor
-        For the weights, then for the biases.
+        For the weights, then for the biases; of None where they were not asked for.
     """
-    to_weights, to_biases = list(weight_places), list(bias_places)
+    asked = weight_places is not None
+    to_weights: list = list(weight_places) if asked else [None] * len(weights)
+    to_biases: list = list(bias_places) if asked else [None] * len(weights)
     for layer in reversed(range(len(weights))):
         after = gradient
         if layer > 0:
@@ -70,8 +73,9 @@ def differentiate_layers(gradient, inputs, weights, weight_places, bias_places):
             # In place, this is several times faster than a product with the unit's sign. It also brings the inputs
             # into the cache for the product over rows.
             torch.ops.aten.threshold_backward.grad_input(gradient, inputs[layer], 0, grad_input=gradient)
-        to_weights[layer] = _product_over_rows(after, inputs[layer], weight_places[layer])
-        to_biases[layer] = torch.sum(after, -1, keepdim=True, out=bias_places[layer])
+        if asked:
+            to_weights[layer] = _product_over_rows(after, inputs[layer], to_weights[layer])
+            to_biases[layer] = torch.sum(after, -1, keepdim=True, out=to_biases[layer])
     return gradient, [*to_weights, *to_biases]
 
 

@@ -97,7 +97,7 @@ class AdaMax:
     def step(self, excess, failed):
         """See `Optimizer`."""
         taken = failed == 0
-        self.missing.mul_(torch.where(taken, _BETA_1, 1.0))
+        self.missing.copy_(torch.where(taken, _BETA_1 * self.missing, self.missing))
         rate = self.step_size / (1 - self.missing)
         for value, gradient, mean, largest in zip(self.values, self.gradients, self.means, self.largest, strict=True):
             gradient = gradient / excess.to(gradient)

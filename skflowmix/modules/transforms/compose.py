@@ -46,8 +46,8 @@ class Compose(Transform):
 
     def inverse(self, z, context=None):
         total = z.new_zeros(())
-        for transform in reversed(self.transforms):
-            z, ladj = transform.inverse(z, context)  # type: ignore[operator]
+        for step in reversed(fuse_runs(self.transforms)):
+            z, ladj = step.inverse(z, context)
             total = total + ladj
         return z, total.expand(z.shape[:-1])
 

@@ -10,7 +10,9 @@ The features are two parts, tensors of shape (C, D_i, N). A coupling keeps one, 
 
 for a conditioner's outputs s, r and a bound b. With gradients :math:`\bar z` and :math:`\bar \ell`, that of the
 log-determinant, those of the outputs are :math:`\bar z_m` and :math:`(1 - t^2) (x_m e^{b t} \bar z_m + \bar \ell)`.
-Nothing is done to a part while it is kept, and the parts are put together once, after the last coupling.
+The other way :math:`x_m = (z_m - s) e^{-b t}`, and they are :math:`-e^{-b t} \bar x_m` and
+:math:`-(1 - t^2) (x_m \bar x_m + \bar \ell)`. Nothing is done to a part while it is kept, and the parts are put
+together once, after the last coupling.
 """
 
 import math
@@ -27,7 +29,7 @@ _CACHED_BYTES = 2**20
 
 
 def fuse_runs(transforms):
-    """The same transforms as a list of functions ``(x, context) -> z, ladj``, with one for each run."""
+    """The same transforms as a list of functions ``(x, context) -> z, ladj`` with an `inverse`, one for each run."""
     if torch.compiler.is_compiling():
         return list(transforms)
     steps: list = []
@@ -59,12 +61,18 @@ class _Run:
         self.couplings, self.parts = couplings, parts
 
     def __call__(self, x, context=None):
+        return self._couple(x, self.couplings, forth=True)
+
+    def inverse(self, z, context=None):
+        return self._couple(z, self.couplings[::-1], forth=False)
+
+    def _couple(self, x, couplings, *, forth):
         layers = [
-            Layer(self.parts.index(one.moved), one.scalar_map.max_log_scale, len(one.conditioner.weights))
-            for one in self.couplings
+            Layer(forth, self.parts.index(one.moved), one.scalar_map.max_log_scale, len(one.conditioner.weights))
+            for one in couplings
         ]
         weights, biases = (
-            [parameter for one in self.couplings for parameter in getattr(one.conditioner, kind).parameters()]
+            [parameter for one in couplings for parameter in getattr(one.conditioner, kind).parameters()]
             for kind in ("weights", "biases")
         )
         sizes = [part.stop - part.start for part in self.parts]
@@ -73,11 +81,18 @@ class _Run:
 
 
 class Layer(NamedTuple):
-    """What a run has to know of a coupling: which part it moves, 0 or 1, its bound, and its conditioner's layers."""
+    """What a run has to know of a coupling: its direction, which part it moves, 0 or 1, its bound, and its
+    conditioner's layers."""
 
+    forth: bool
     moved: int
     bound: float
     depth: int
+
+    @property
+    def signed_bound(self):
+        """What the logarithm of the scale is a multiple of."""
+        return self.bound if self.forth else -self.bound
 
 
 class AffineCouplings(torch.autograd.Function):
@@ -96,7 +111,7 @@ class AffineCouplings(torch.autograd.Function):
             parts = list(x[tile].split(sizes, 1))
             own = (_by_layer(tensors, layers, tile) for tensors in (weights, biases))
             for layer, *own_parameters in zip(layers, *own, strict=True):
-                ladj[tile].add_(_couple(parts, kept_back, layer, *own_parameters), alpha=layer.bound)
+                ladj[tile].add_(_couple(parts, kept_back, layer, *own_parameters), alpha=layer.signed_bound)
             torch.cat(parts, 1, out=z[tile])
         ctx.save_for_backward(*weights, *(kept_back or ()))
         return z, ladj
@@ -106,8 +121,10 @@ class AffineCouplings(torch.autograd.Function):
     def backward(ctx, to_z, to_ladj):
         n_weights = sum(layer.depth for layer in ctx.layers)
         weights, kept_back = ctx.saved_tensors[:n_weights], list(ctx.saved_tensors[n_weights:])
-        to_weights = [torch.empty_like(weight) for weight in weights]
-        to_biases = [weight.new_empty(*weight.shape[:2], 1) for weight in weights]
+        to_weights, to_biases, nowhere = None, None, [None] * n_weights
+        if any(ctx.needs_input_grad[4:]):
+            to_weights = [torch.empty_like(weight) for weight in weights]
+            to_biases = [weight.new_empty(*weight.shape[:2], 1) for weight in weights]
         to_x = to_z.new_empty(to_z.shape)
         for tile in reversed(ctx.tiles):
             to_parts = [_with_room(part) for part in to_z[tile].split(ctx.sizes, 1)]
@@ -117,7 +134,7 @@ class AffineCouplings(torch.autograd.Function):
                 _differentiate(to_parts, to_ladj[tile], layer, *own_parameters, *kept_back[first:])
                 del kept_back[first:]
             torch.cat([part[:, :size] for part, size in zip(to_parts, ctx.sizes, strict=True)], 1, out=to_x[tile])
-        return to_x, None, None, None, *to_weights, *to_biases
+        return to_x, None, None, None, *(to_weights or nowhere), *(to_biases or nowhere)
 
 
 def _couple(parts, kept_back, layer, weights, biases):
@@ -127,25 +144,31 @@ def _couple(parts, kept_back, layer, weights, biases):
     outputs = torch.bmm(weights[-1], inputs[-1])
     (shift, tanh), (shift_bias, tanh_bias) = (tensor.chunk(2, 1) for tensor in (outputs, biases[-1]))
     torch.add(tanh_bias / layer.bound, tanh, alpha=1 / layer.bound, out=tanh).tanh_()
-    scale = torch.mul(tanh, layer.bound).exp_()
-    parts[layer.moved] = shift.add_(shift_bias).addcmul_(moved, scale)
+    scale = torch.mul(tanh, layer.signed_bound).exp_()
+    shift.add_(shift_bias)
+    after = shift.addcmul_(moved, scale) if layer.forth else torch.sub(moved, shift, out=shift).mul_(scale)
+    parts[layer.moved] = after
     if kept_back is not None:
-        kept_back += moved, tanh, scale, *inputs
+        kept_back += moved if layer.forth else after, tanh, scale, *inputs
     return tanh.sum(1)
 
 
-def _differentiate(to_parts, to_ladj, layer, weights, to_weights, to_biases, moved, tanh, scale, *inputs):
-    """Gradients after a coupling -> before it, in the list, and those of its parameters.
+def _differentiate(to_parts, to_ladj, layer, weights, to_weights, to_biases, x, tanh, scale, *inputs):
+    """Gradients after a coupling -> before it, in the list, and those of its parameters; x is the part of the data.
 
     Of a tensor in the list the gradient is the first half; the other one takes that of the logarithm of the scale, so
     that both together are the gradient of the conditioner's outputs.
     """
     to_outputs = to_parts[layer.moved]
-    size = moved.shape[1]
+    size = x.shape[1]
     before = torch.empty_like(to_outputs)
-    to_moved = torch.mul(to_outputs[:, :size], scale, out=before[:, :size])
-    to_raw = torch.addcmul(to_ladj[:, None], to_moved, moved, out=to_outputs[:, size:])
+    to_after = to_outputs[:, :size]
+    to_moved = torch.mul(to_after, scale, out=before[:, :size])
+    to_raw = torch.addcmul(to_ladj[:, None], to_moved if layer.forth else to_after, x, out=to_outputs[:, size:])
     torch.ops.aten.tanh_backward.grad_input(to_raw, tanh, grad_input=to_raw)
+    if not layer.forth:
+        to_after.copy_(to_moved)
+        to_outputs.neg_()
     gradient, _ = differentiate_layers(to_outputs, inputs, weights, to_weights, to_biases)
     to_parts[layer.moved] = before
     kept = inputs[0]
@@ -160,7 +183,9 @@ def _with_room(part):
 
 
 def _by_layer(parameters, layers, tile):
-    """Lists of each coupling's parameters, of the components in a tile."""
+    """Lists of each coupling's parameters, of the components in a tile; None for each where there are none."""
+    if parameters is None:
+        return [None] * len(layers)
     if tile != slice(None):
         parameters = [parameter[tile] for parameter in parameters]
     remaining = iter(parameters)
