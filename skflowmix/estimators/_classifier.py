@@ -131,7 +131,8 @@ class FlowMixtureClassifier(ClassifierMixin, FlowMixtureEstimator):
     n_components_ : int
         Number of components of the mixture, without those that a sparse prior removed.
     n_components_scores_ : dict of int to float
-        How well each number of clusters that was tried sets them apart; the highest score decides. Only with
+        How well each number that was tried does; the highest score decides. It says how well so many clusters are set
+        apart, or, of a density that is chosen by held-out rows, is `lower_bound_` of the fit. Only with
         ``n_components="auto"``; of the classifier a list with one for each class.
     weights_ : ndarray
         Mixture weights, zero for components that a sparse prior removed.

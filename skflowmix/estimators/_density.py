@@ -149,8 +149,9 @@ class FlowMixtureDensity(DensityMixin, FlowMixtureEstimator):
     n_components_ : int
         Number of components of the mixture, those of all `n_estimators`, without those that a sparse prior removed.
     n_components_scores_ : dict of int to float
-        Score of each number that was tried, of which the highest decides: `lower_bound_` of the fit, or how well so
-        many clusters are set apart where hills are counted. Only with ``n_components="auto"``.
+        How well each number that was tried does; the highest score decides. It says how well so many clusters are set
+        apart, or, of a density that is chosen by held-out rows, is `lower_bound_` of the fit. Only with
+        ``n_components="auto"``; of the classifier a list with one for each class.
     weights_ : ndarray
         Mixture weights, zero for components that a sparse prior removed.
     classes_ : ndarray of shape (n_classes,)
