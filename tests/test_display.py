@@ -35,6 +35,11 @@ def test_boundaries_are_drawn(estimator_class, response_method, device):
     assert display.response.shape[:2] == (8, 8)
 
 
+def test_the_boundary_between_two_clusters_is_drawn(device):
+    model = FlowMixtureClustering(2, device=device, **FAST).fit(X)
+    assert set(draw(model, "predict").response.ravel()) <= {0, 1}
+
+
 def test_boundaries_between_components_of_a_density_are_drawn(device):
     model = FlowMixtureDensity(3, n_estimators=1, device=device, **FAST).fit(X)
     assert set(draw(model, "predict").response.ravel()) <= {0, 1, 2}
