@@ -36,7 +36,7 @@ def check_table(estimator, X, y, sample_weight, labels):
 def _one_column(y):
     """Labels as an array of one dimension, with a warning at the user's line where they are a table of one column."""
     column = column_or_1d(y)
-    if np.ndim(y) == 2:
+    if np.asarray(y).ndim == 2:
         warn_user(
             "A column-vector y was passed when a 1d array was expected; pass one of shape (n_samples,).",
             DataConversionWarning,
