@@ -507,8 +507,12 @@ def test_clusters_that_are_known_cost_what_new_ones_do():
     assert len(known) == 6, "four halves, and two quarters"
 
 
-@pytest.mark.parametrize(("far", "expected"), [([3], [8, 8, 11]), ([3, 3], None)], ids=["a small one", "two of them"])
-def test_cut_is_none_where_small_clusters_become_another_large_one(far, expected):
+@pytest.mark.parametrize(
+    ("far", "expected"),
+    [([3], [8, 8, 11]), ([3, 3], [8, 8, 14]), ([4, 4], None)],
+    ids=["a small one", "two that are less than the others", "two that are as large as another"],
+)
+def test_cut_is_none_where_small_clusters_become_another_one(far, expected):
     sizes, gaps = [8, 8, 8, *far], [0, 1, 1.5, 9, 4]
     lengths = np.concatenate([[gap, *[0.1] * (size - 1)] for size, gap in zip(sizes, gaps, strict=False)])[1:]
     edges = [(i, i + 1) for i in np.argsort(lengths, kind="stable").tolist()]

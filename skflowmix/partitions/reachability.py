@@ -14,7 +14,8 @@ _CORE_NEIGHBOR = 4
 def reachability_cut(edges, n_clusters, weight, fraction):
     """Cut the single linkage tree at the highest level that has enough clusters of sufficient size.
 
-    Above the cut, small clusters go on joining others, but two large ones stay apart.
+    Above the cut these stay apart, and small clusters go on joining others. What they become counts as another cluster
+    once it is as large as the smallest of the K.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ def reachability_cut(edges, n_clusters, weight, fraction):
     -------
     int ndarray of shape (N,), or None
         Labels from 0 to K - 1. None where no level has exactly K large clusters, or where small ones become another
-        large one above it, which is a sign that there are more than K.
+        one above it, which is a sign that there are more than K.
     """
     smallest = fraction * weight.sum() / n_clusters
     forest = _Forest(weight, smallest)
@@ -39,8 +40,12 @@ def reachability_cut(edges, n_clusters, weight, fraction):
     if not len(levels):
         return None
     forest = _Forest(weight, smallest)
-    for level, (a, b) in enumerate(edges):
-        forest.join(a, b, keep_apart=level > levels[-1])
+    below, above = edges[: levels[-1] + 1], edges[levels[-1] + 1 :]
+    for a, b in below:
+        forest.join(a, b)
+    forest.smallest = forest.least_large()
+    for a, b in above:
+        forest.join(a, b, keep_apart=True)
     clusters, labels = np.unique([forest.root(i) for i in range(len(weight))], return_inverse=True)
     return labels if len(clusters) == n_clusters else None
 
@@ -88,6 +93,11 @@ class _Forest:
             self.parent[i] = self.parent[self.parent[i]]
             i = self.parent[i]
         return i
+
+    def least_large(self):
+        """Weight of the smallest large set."""
+        roots = {self.root(i) for i in range(len(self.parent))}
+        return min(self.weight[i] for i in roots if self.weight[i] >= self.smallest)
 
     def join(self, a, b, *, keep_apart=False):
         """Unite two rows' sets, unless both are large and to be kept apart; the number of large sets."""
