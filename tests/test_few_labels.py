@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_digits, load_wine, make_blobs, make_circles, make_moons
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 
-from skflowmix import FlowMixtureClassifier
+from skflowmix import FlowMixtureClassifier, FlowMixtureClustering
 from skflowmix.fitting.architecture import make_components
+from skflowmix.fitting.class_clusters import with_clusters
 from skflowmix.fitting.class_noise import blur, class_noise, units_of_classes
 from skflowmix.fitting.rows import TrainingSet
 from skflowmix.fitting.scaling import FeatureScaler
@@ -80,6 +82,44 @@ class TestGuesses:
             X, blob, codes = blobs_and_far_rows(n_far, far, seed)
             scaled = FeatureScaler.of(X, np.ones(len(X))).transform(X)
             np.testing.assert_array_equal(guess_labels(scaled, codes).classes[:120], blob[:120])
+
+
+class TestNamedClusters:
+    def moons(self, n=300):
+        X, y = make_moons(n, noise=0.1, random_state=0)
+        return StandardScaler().fit_transform(X), y, np.where(np.arange(n) < 10, y, -1)
+
+    @pytest.mark.parametrize("n", [300, 3500], ids=["all rows", "some of them"])
+    def test_ends_of_moons_are_not_mixed(self, n):
+        X, y, codes = self.moons(n)
+        data = with_clusters(training_set(X, codes), X, np.random.RandomState(0))
+        assert np.mean(data.clusters == y) > 0.98
+        assert np.mean(guess_labels(X, codes, data.clusters).classes == y) > 0.98
+
+    def test_one_label_that_contradicts_is_enough(self):
+        X, _, codes = self.moons()
+        codes[0] = 1 - codes[0]
+        assert with_clusters(training_set(X, codes), X, np.random.RandomState(0)).clusters is None
+
+    def test_classes_that_share_a_cluster_are_not_clusters(self):
+        X, _ = make_blobs(300, centers=[[0, 0], [9, 0], [0, 9]], random_state=0)
+        codes = np.full(300, -1)
+        codes[np.argsort(X[:, 0])[[0, 50, 100]]] = 0, 1, 2
+        assert with_clusters(training_set(X, codes), X, np.random.RandomState(0)).clusters is None
+
+    @pytest.mark.parametrize("codes", [[0, 1, 0, 1], [0, 0, -1, -1], [-1] * 4, [0, 1, -1, -1]])
+    def test_none_where_there_is_nothing_to_ask(self, codes):
+        X, codes = np.arange(4.0)[:, None], np.array(codes)
+        data = training_set(X, codes)
+        assert with_clusters(data, X, np.random.RandomState(0)).clusters is None
+
+    @pytest.mark.parametrize(
+        "model", [FlowMixtureClassifier(), FlowMixtureClustering(2)], ids=lambda m: type(m).__name__
+    )
+    def test_ten_labels_do_not_hurt(self, model, device):
+        X, y, codes = self.moons()
+        model = clone(model).set_params(random_state=0, device=device)
+        assert np.mean(model.fit(X, codes).predict(X) == y) > 0.97
 
 
 class TestUnitsOfNeighbors:

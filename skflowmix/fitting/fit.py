@@ -17,11 +17,13 @@ from ..modules import FlowMixture
 from ..notes import note, read_by
 from ..training import QUIET, SOLVERS, History, plain_copy
 from .architecture import check_architecture, make_posterior, new_mixture, of_components
+from .class_clusters import with_clusters
 from .class_noise import blur
 from .fitted import FittedMixture
 from .plan import codes_of_components, make_plan
 from .pruning import check_pruning, without_needless
 from .rows import split_rows, training_set
+from .scaling import FeatureScaler
 from .solving import State, Training
 from .spreading import with_guesses
 from .start import check_start, first_responsibilities
@@ -64,6 +66,8 @@ def _fit_mixtures(settings, table, recipe, before, report):
     random_state = check_random_state(settings.random_state)
     data = training_set(table, settings, recipe)
     with report.phase("start"):
+        if _labels_name_all(data, settings, recipe):
+            data = with_clusters(data, FeatureScaler.of(data.X, data.weight).transform(data.X), random_state)
         plan = make_plan(data, settings, recipe, None if before is None else before[0], random_state)
         settings = replace(settings, n_shared_layers=plan.architecture["n_shared_layers"])
         if before is None:
@@ -100,6 +104,12 @@ def check_settings(settings):
     check_start(settings)
     check_pruning(settings)
     SOLVERS[settings.solver].check(posterior=settings.posterior, consistency_weight=settings.consistency_weight)
+
+
+def _labels_name_all(data, settings, recipe):
+    """Whether each component may be one of a class that has labels."""
+    n_components = 1 if settings.n_components == "auto" else settings.n_components
+    return (recipe.component_classes(n_components, len(data.classes)) >= 0).all()
 
 
 def _start(X, data, splits, plan, settings, recipe, random_state):

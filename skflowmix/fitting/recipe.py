@@ -79,7 +79,7 @@ def _count_clusters(X, data, random_state):
 
 def _count_in_each_class(X, data, random_state):
     """The largest number that one of the classes needs."""
-    of_class = spread_labels(X, data.codes)
+    of_class = spread_labels(X, data.codes, data.clusters)
     scores = [
         choose_n_components(X[of_class == code], data.weight[of_class == code], random_state)[-1]
         for code in range(len(data.classes))

@@ -46,6 +46,8 @@ class TrainingSet:
         First responsibilities, where the caller gave them.
     order : int ndarray of shape (n_classes,)
         Which of the sorted classes each code stands for.
+    clusters : int ndarray of shape (N,) or None
+        The class of each row by the clusters that the labels name, as from `class_clusters.with_clusters`.
     """
 
     X: np.ndarray
@@ -54,6 +56,7 @@ class TrainingSet:
     resp: np.ndarray | None = None
     classes: np.ndarray = field(default_factory=lambda: np.array([], dtype=int))
     order: np.ndarray = field(default_factory=lambda: np.array([], dtype=int))
+    clusters: np.ndarray | None = None
 
     def of_components(self, components):
         """The same, with the first responsibilities of components in that order."""

@@ -52,18 +52,18 @@ class Guess(NamedTuple):
     certainty: np.ndarray
 
 
-def spread_labels(X, codes):
+def spread_labels(X, codes, clusters=None):
     """The classes of `guess_labels`, int ndarray of shape (N,)."""
-    return guess_labels(X, codes).classes
+    return guess_labels(X, codes, clusters).classes
 
 
 def with_guesses(data, X):
     """A `TrainingSet` in which rows without a label have the class that is guessed for them, if that is certain."""
-    classes, certainty = guess_labels(X, data.codes)
+    classes, certainty = guess_labels(X, data.codes, data.clusters)
     return replace(data, codes=np.where(certainty > _CERTAIN, classes, data.codes))
 
 
-def guess_labels(X, codes):
+def guess_labels(X, codes, clusters=None):
     """A class for every row: its own, or a guess.
 
     Parameters
@@ -72,6 +72,8 @@ def guess_labels(X, codes):
         Standardised rows.
     codes : int ndarray of shape (N,)
         Index of each row's class, -1 for unlabelled; each class has a row.
+    clusters : int ndarray of shape (N,), default=None
+        The class of each row, in place of what spreads along the graph.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def guess_labels(X, codes):
     given = _one_hot(codes, codes.max() + 1)
     near = X / neighbor_units(X)
     ties = _ties(near)
-    spread = _decided(near, _spread(ties, given), codes)
+    spread = _decided(near, _spread(ties, given), codes) if clusters is None else clusters
     by_gaussians = _by_gaussians(X, spread, given)
     if np.mean(by_gaussians.argmax(1) == spread) >= _AGREEMENT:
         for _ in range(_EM_ROUNDS):

@@ -75,7 +75,7 @@ def first_responsibilities(initializer, X, data, component_class, random_state):
     if (component_class < 0).any():
         resp = _match_classes(partition(everything, len(component_class)), data, component_class)
         return _obey_labels(resp, data.codes, component_class)
-    classes = spread_labels(X, data.codes)
+    classes = spread_labels(X, data.codes, data.clusters)
     resp = np.zeros((len(X), len(component_class)))
     for code in np.unique(component_class):
         rows, components = np.flatnonzero(classes == code), np.flatnonzero(component_class == code)
