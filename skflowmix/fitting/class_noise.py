@@ -4,9 +4,7 @@ Features that hardly vary are most of what covariances of few rows get wrong: di
 is next to constant counts as much as any. Noise of one size in all features mends that, if they have a unit in common:
 that of X (pixels, counts), that of its recorded steps, or that of the deviations. Which of these, and how much noise,
 cross-validation of :math:`\log p(c \mid x)` says, by regularised discriminant analysis (Friedman, 1989, Journal of the
-American Statistical Association 84) on the labelled rows; none, where nothing is better by a standard error. In the
-usual feature it is no wider than what neighbours differ by: the Gaussians of classes of other shapes would like more,
-which would blur the shapes.
+American Statistical Association 84) on the labelled rows; none, where nothing is better by a standard error.
 """
 
 from dataclasses import replace
@@ -16,7 +14,6 @@ import torch
 from scipy.linalg import cholesky, solve_triangular
 from scipy.special import log_softmax
 from sklearn.model_selection import StratifiedKFold
-from sklearn.neighbors import NearestNeighbors
 
 from ..modules.transforms import WhitenedAffine
 from ..partitions.rounding import Rounded
@@ -25,7 +22,6 @@ from .spreading import with_guesses
 _SHARES = 0.01, 0.03, 0.1, 0.3
 _STEPS = 1.0, 4.0, 16.0, 64.0
 _N_FOLDS = 3
-_N_NEIGHBORS = 10
 _MAX_ROWS = 3000
 _RIDGE = 1e-6
 
@@ -86,8 +82,7 @@ def class_noise(X, units, data, random_state):
     codes, rounding = data.codes[rows], Rounded.of(X[rows], random_state).variance
     if len(np.unique(codes)) < 2 or np.bincount(codes)[np.unique(codes)].min() < _N_FOLDS:
         return none
-    widest = _difference_of_neighbors(X[rows])
-    variances = [none, *(_no_wider(variance, widest) for variance in _candidates(units, rounding))]
+    variances = [none, *_candidates(units, rounding)]
     folds = StratifiedKFold(_N_FOLDS, shuffle=True, random_state=random_state.randint(2**31 - 1))
     scores = np.zeros((len(variances), len(rows)))
     for learned, told in folds.split(X[rows], codes):
@@ -108,18 +103,6 @@ def _candidates(units, rounding):
     shapes = [(np.ones_like(units), _SHARES), (common, _SHARES), (rounding, _STEPS)]
     found = [size * shape for shape, sizes in shapes for size in sizes]
     return [variance for variance in found if np.isfinite(variance).all() and variance.any()]
-
-
-def _difference_of_neighbors(X):
-    """Mean square of what rows and their neighbours differ by in each feature, (D,)."""
-    n_neighbors = min(_N_NEIGHBORS, len(X) - 1)
-    neighbors = NearestNeighbors(n_neighbors=n_neighbors).fit(X).kneighbors(return_distance=False)
-    return np.square(X[neighbors] - X[:, None]).mean((0, 1))
-
-
-def _no_wider(variance, widest):
-    """The variances (D,), all of them smaller by a factor if their median, in units of the widest, is above one."""
-    return variance / max(1.0, np.median(variance / np.maximum(widest, np.finfo(float).tiny)))
 
 
 def _moments(X, codes):
