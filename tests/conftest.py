@@ -2,14 +2,10 @@
 
 import pytest
 import torch
-from hypothesis import settings
 
 from skflowmix.modules.bases import BASES
 from skflowmix.modules.flows import make_flow
 from skflowmix.modules.mixture import FlowMixture
-
-settings.register_profile("the same examples every time", derandomize=True)
-settings.load_profile("the same examples every time")
 
 
 @pytest.fixture(scope="session", params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])

@@ -66,7 +66,7 @@ def _fit_mixtures(settings, table, recipe, before, report):
     random_state = check_random_state(settings.random_state)
     data = training_set(table, settings, recipe)
     with report.phase("start"):
-        if _labels_name_all(data, settings, recipe):
+        if _asks_for_guesses(data, settings, recipe, before):
             data = with_clusters(data, FeatureScaler.of(data.X, data.weight).transform(data.X), random_state)
         plan = make_plan(data, settings, recipe, None if before is None else before[0], random_state)
         settings = replace(settings, n_shared_layers=plan.architecture["n_shared_layers"])
@@ -106,8 +106,10 @@ def check_settings(settings):
     SOLVERS[settings.solver].check(posterior=settings.posterior, consistency_weight=settings.consistency_weight)
 
 
-def _labels_name_all(data, settings, recipe):
-    """Whether each component may be one of a class that has labels."""
+def _asks_for_guesses(data, settings, recipe, before):
+    """Whether rows without a label are guessed to be of a class: by a classifier, or to start its only components."""
+    if recipe.tells_classes or before is not None or data.resp is not None:
+        return recipe.tells_classes
     n_components = 1 if settings.n_components == "auto" else settings.n_components
     return (recipe.component_classes(n_components, len(data.classes)) >= 0).all()
 
